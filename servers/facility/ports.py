@@ -1,0 +1,78 @@
+"""The port table of a facility: every TCP and UDP port has a service name, and one offset shifts all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final
+
+from devices.core.errors import RangeError, UnknownNameError
+from servers.facility.spelling import did_you_mean
+
+LOOPBACK: Final = "127.0.0.1"
+
+DEFAULT_PORTS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "tango": 10000,
+        "ca": 5064,
+        "ca_repeater": 5065,
+        "pva": 5075,
+        "pva_broadcast": 5076,
+        "panels": 8080,
+        "ingest": 8843,
+        "leash": 9723,
+        "feeder": 9823,
+        "daqdata": 50051,
+        "azcam": 2402,
+        "azcam_web": 2403,
+        "sendimage": 6543,
+        "jpeg": 9000,
+        "automl": 9010,
+        "alpaca": 11112,
+        "alpaca_discovery": 32227,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Service name -> port number, shifted by ``offset``; a simulator's service name is ``sim.NAME``.
+
+    Attributes:
+        table: the ports before the shift.
+        offset: what is added to every port.
+    """
+
+    table: Mapping[str, int] = field(default_factory=lambda: DEFAULT_PORTS)
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        for service, port in self.table.items():
+            if not 1 <= port + self.offset <= 65535:
+                raise RangeError(
+                    f"port of {service} = {port} + offset {self.offset} = {port + self.offset} is outside [1, 65535]"
+                )
+
+    def __getitem__(self, service: str) -> int:
+        """The shifted port number of a service.
+
+        Raises:
+            UnknownNameError: no service has this name.
+        """
+        try:
+            return self.table[service] + self.offset
+        except KeyError:
+            hint = did_you_mean(service, self.table)
+            raise UnknownNameError(f"{service} is not a service of the port table{hint}") from None
+
+    def __contains__(self, service: object) -> bool:
+        return service in self.table
+
+    def endpoint(self, service: str) -> str:
+        """``127.0.0.1:PORT`` of a service."""
+        return f"{LOOPBACK}:{self[service]}"
+
+    def with_services(self, services: Mapping[str, int]) -> Ports:
+        """The same table with more services, or other ports for known ones (numbers before the shift)."""
+        return replace(self, table=MappingProxyType({**self.table, **services}))
