@@ -1,0 +1,165 @@
+"""The declaration of an attribute: everything about it that is known before the device runs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, Unpack, overload
+
+import numpy as np
+
+from devices.core.alarm import Range
+from devices.core.datatype import DEFAULT_TEXT_LIMIT, DataType
+from devices.core.deadband import Deadband
+
+if TYPE_CHECKING:
+    from devices.core.component import Component
+    from devices.core.live import LiveAttribute
+
+T = TypeVar("T")
+Access = Literal["read", "read_write", "write"]
+Level = Literal["operator", "expert"]
+Memorized = Literal["show", "apply"]
+
+
+@dataclass(frozen=True)
+class AttributeSpec:
+    """What an attribute is, as servers and clients see it.
+
+    Attributes:
+        datatype: element type and greatest shape, (rows, columns) for an image.
+        limits: what may be put, in ``unit``; a value equal to a limit is allowed.
+        warning, alarm: bounds of the read-back, in ``unit``; a value equal to a bound is beyond it.
+        hysteresis: how far the read-back must come back before an alarm ends, in ``unit``.
+        precision: digits after the point to display; data are never rounded.
+        memorized: "show" (after a restart the hardware's value is adopted and ours offered) or "apply".
+        setpoint_follows: the read-back is the register itself, so a change at the front panel moves the setpoint.
+        change, archive: dead-bands of the change and of the archive events.
+        pv_name: a PV name segment of its own instead of the one made from ``name``.
+    """
+
+    name: str
+    datatype: DataType
+    access: Access = "read"
+    unit: str = ""
+    label: str = ""
+    doc: str = ""
+    limits: Range | None = None
+    warning: Range | None = None
+    alarm: Range | None = None
+    hysteresis: float = 0.0
+    precision: int | None = None
+    level: Level = "operator"
+    memorized: Memorized | None = None
+    setpoint_follows: bool = False
+    change: Deadband = Deadband()
+    archive: Deadband = Deadband()
+    pv_name: str | None = None
+    mirror: bool = True
+
+    @property
+    def readable(self) -> bool:
+        return self.access != "write"
+
+    @property
+    def writable(self) -> bool:
+        return self.access != "read"
+
+    def for_part(self, key: str) -> AttributeSpec:
+        """The specification of the same attribute in the part ``key`` ("a": ``temperature`` -> ``temperature_a``)."""
+        return replace(
+            self,
+            name=f"{self.name}_{key}",
+            doc=self.doc.replace("{key}", key.upper()),
+            label=self.label.replace("{key}", key.upper()),
+        )
+
+
+class Attribute(Generic[T]):
+    """An attribute declared in a class body; on an instance it is the :class:`LiveAttribute`."""
+
+    def __init__(self, spec: AttributeSpec, initial: Any = None) -> None:
+        self.spec = spec
+        self.initial = initial
+        self.write_hook = ""
+        self.read_hook = ""
+        self.read_period = 0.0
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.spec = replace(self.spec, name=name, label=self.spec.label or name.replace("_", " ").capitalize())
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Attribute[T]: ...
+    @overload
+    def __get__(self, instance: Component, owner: type) -> LiveAttribute[T]: ...
+    def __get__(self, instance: Component | None, owner: type) -> Attribute[T] | LiveAttribute[T]:
+        if instance is None:
+            return self
+        return instance.live[self.spec.name]
+
+    def write(self, hook: Callable[[Any, T], Awaitable[None]]) -> Callable[[Any, T], Awaitable[None]]:
+        """Decorate the method that takes a client's value to the hardware."""
+        self.write_hook = hook.__name__
+        self.spec = replace(self.spec, access="write" if self.spec.access == "write" else "read_write")
+        return hook
+
+    def read(self, period: float) -> Callable[[Callable[[Any], Awaitable[T]]], Callable[[Any], Awaitable[T]]]:
+        """Decorate a method that asks the hardware for this one value every ``period`` seconds."""
+
+        def decorate(hook: Callable[[Any], Awaitable[T]]) -> Callable[[Any], Awaitable[T]]:
+            self.read_hook, self.read_period = hook.__name__, period
+            return hook
+
+        return decorate
+
+
+class Declaration(TypedDict, total=False):
+    """The keywords of :func:`attribute`; :class:`AttributeSpec` says what they mean."""
+
+    access: Access
+    unit: str
+    label: str
+    doc: str
+    limits: Range | None
+    warning: Range | None
+    alarm: Range | None
+    hysteresis: float
+    precision: int | None
+    level: Level
+    memorized: Memorized | None
+    setpoint_follows: bool
+    change: Deadband
+    archive: Deadband
+    pv_name: str | None
+    mirror: bool
+
+
+@overload
+def attribute(
+    kind: type[T], *, shape: None = None, initial: T | None = None, text_limit: int = ..., **words: Unpack[Declaration]
+) -> Attribute[T]: ...
+@overload
+def attribute(
+    kind: type[str], *, shape: tuple[int, ...], initial: Any = None, text_limit: int = ..., **words: Unpack[Declaration]
+) -> Attribute[tuple[str, ...]]: ...
+@overload
+def attribute(
+    kind: Any, *, shape: tuple[int, ...], initial: Any = None, text_limit: int = ..., **words: Unpack[Declaration]
+) -> Attribute[np.ndarray[Any, Any]]: ...
+def attribute(
+    kind: Any,
+    *,
+    shape: tuple[int, ...] | None = None,
+    initial: Any = None,
+    text_limit: int = DEFAULT_TEXT_LIMIT,
+    **words: Unpack[Declaration],
+) -> Attribute[Any]:
+    """Declare an attribute: its type, for an array its greatest shape, and the words of :class:`AttributeSpec`.
+
+    A writable attribute without a ``write`` hook holds what clients put: a setting of the device itself, not of the
+    hardware. ``initial`` is its value at the start.
+
+    Raises:
+        TypeError: the model has no such type.
+    """
+    return Attribute(AttributeSpec("", DataType.of(kind, shape or (), text_limit), **words), initial)

@@ -1,0 +1,354 @@
+"""A device: an instrument with attributes, commands and operations, run by one asyncio loop."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from concurrent.futures import Executor
+from typing import Any, ClassVar, TypeVar
+
+from devices.core.attribute import AttributeSpec, attribute
+from devices.core.command import ArgumentSpec, CommandSpec, LiveCommand
+from devices.core.component import Component, Part, declared
+from devices.core.datatype import DataType, DeviceState, Kind
+from devices.core.errors import NotConnectedError, UnknownNameError, reason
+from devices.core.executor import make_executor
+from devices.core.interface import Interface
+from devices.core.live import LiveAttribute
+from devices.core.memorized import Memory, Store
+from devices.core.operation import OPERATION_ATTRIBUTES, Operations
+from devices.core.pipeline import LivePipeline, Pipeline
+from devices.core.poller import Poll, Poller
+from devices.core.property import Properties
+from devices.core.reading import Quality, Reading
+from devices.core.state import resolve
+
+PartT = TypeVar("PartT", bound=Part[Any])
+
+TEXT = DataType(Kind.STRING, text_limit=1 << 20)
+
+
+class Device(Component):
+    """Base of every instrument.
+
+    A subclass declares attributes, commands and operations, and overrides :meth:`connect` and :meth:`disconnect`.
+    Its properties are a class of its own: ``properties: MyProperties`` and ``properties_class = MyProperties``.
+    """
+
+    properties_class: ClassVar[type[Properties]] = Properties
+    properties: Properties
+
+    alarm_summary = attribute(str, doc="The attributes beyond a bound now; empty when all is well")
+
+    def __init__(self, name: str, properties: Properties | Mapping[str, Any] | None = None) -> None:
+        """Build the device without touching hardware.
+
+        Raises:
+            ConfigurationError: properties are wrong; all of them are listed.
+        """
+        if not isinstance(properties, Properties):
+            properties = self.properties_class.parse(properties or {}, name)
+        self.name = name
+        self.properties = properties
+        self.log = logging.getLogger(f"diptych.{name}")
+        self.attributes: dict[str, LiveAttribute[Any]] = {}
+        self.commands: dict[str, LiveCommand] = {}
+        self.pipelines: dict[str, LivePipeline[Any, Any]] = {}
+        self.memory = Memory(name, None)
+        self.offers: dict[str, Any] = {}
+        self._polls: list[Poll] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        self._own_state, self._own_text = DeviceState.ON, ""
+        self._faults: dict[str, str] = {}
+        self._alarms: dict[str, LiveAttribute[Any]] = {}
+        self._running = False
+        self._executor: Executor | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._poller: Poller | None = None
+        self.operations: Operations
+        self.state_attribute: LiveAttribute[DeviceState] = LiveAttribute(
+            AttributeSpec("state", DataType.of(DeviceState), label="State"), self
+        )
+        self.status_attribute: LiveAttribute[str] = LiveAttribute(AttributeSpec("status", TEXT, label="Status"), self)
+        self._build(self, None)
+        self._build_pipelines()
+        self.build()
+        self._build_operations()
+        self._build_memorized()
+        self._add_framework("describe", self._describe, (), TEXT, "Describe the device: JSON", mirror=False)
+        self.alarm_summary.publish("")
+        self.set_state(DeviceState.INIT, "not started")
+
+    # What an instrument overrides ---------------------------------------------------------------------------------
+
+    def build(self) -> None:
+        """Add the parts that depend on properties: ``self.inputs = self.parts(Input, "abcd")``."""
+
+    async def connect(self) -> None:
+        """Open the link, check who answers, publish what is asked once; raise when it cannot be done."""
+
+    async def disconnect(self) -> None:
+        """Close the link; called after every connect, also after one that failed half-way."""
+
+    # What an instrument uses --------------------------------------------------------------------------------------
+
+    def parts(self, kind: type[PartT], keys: Iterable[str]) -> dict[str, PartT]:
+        """Build one part for each key; only in :meth:`build`."""
+        return {key: kind(self, key) for key in keys}
+
+    def set_state(self, state: DeviceState, text: str = "") -> None:
+        """Say what the hardware itself is doing; faults, operations and alarms are added by precedence."""
+        self._own_state, self._own_text = state, text
+        self._publish_state()
+
+    def set_fault(self, key: str, text: str) -> None:
+        """Report what keeps the device from working, or with an empty text that it is over."""
+        if self._faults.get(key, "") == text:
+            return
+        if text:
+            self._faults[key] = text
+        else:
+            self._faults.pop(key, None)
+        self._publish_state()
+
+    @property
+    def executor(self) -> Executor:
+        """Where pipelines run; made when first used."""
+        if self._executor is None:
+            self._executor = make_executor(self.properties.executor, f"{self.name} pipeline")
+        return self._executor
+
+    @property
+    def connected(self) -> bool:
+        return self._poller is not None and self._poller.connected
+
+    # What a server uses -------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> DeviceState:
+        return self.state_attribute.value
+
+    @property
+    def status(self) -> str:
+        return self.status_attribute.value
+
+    @property
+    def interface(self) -> Interface:
+        """The frozen view of what clients can do now."""
+        return Interface(
+            type(self).__name__,
+            inspect.getdoc(self) or "",
+            self.properties.pv_prefix,
+            tuple(live.spec for live in self.attributes.values()),
+            tuple(command.spec for command in self.commands.values()),
+        )
+
+    async def start(self, store: Store | None = None) -> None:
+        """Begin to work: from now on the device connects, polls and reconnects by itself; returns at once."""
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
+        self.memory = Memory(self.name, store)
+        self.set_state(DeviceState.INIT, "connecting")
+        self._poller = Poller(self, self._polls)
+        self._task = asyncio.create_task(self._run(), name=self.name)
+
+    async def stop(self) -> None:
+        """End operations, polls, the link and the executor; the hardware is left as it is."""
+        await self.operations.close()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        if self._poller is not None:
+            await self._poller.close()
+        await self.memory.close()
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        self.set_state(DeviceState.OFF, "stopped")
+
+    async def put(self, name: str, value: Any) -> None:
+        """Put a client's value into an attribute; see :meth:`LiveAttribute.put`."""
+        await self._watched(self._find(self.attributes, "attribute", name).put(value))
+
+    async def run(self, name: str, arguments: Mapping[str, Any] | None = None) -> Any:
+        """Run a command, or start an operation and return its id; see :meth:`LiveCommand.run`."""
+        return await self._watched(self._find(self.commands, "command", name).run(arguments))
+
+    # What the model itself uses -----------------------------------------------------------------------------------
+
+    def add_attribute(self, live: LiveAttribute[Any]) -> None:
+        if live.name in self.attributes:
+            raise TypeError(f"{type(self).__name__} has two attributes {live.name}")
+        self.attributes[live.name] = live
+
+    def add_command(self, live: LiveCommand) -> None:
+        if live.spec.name in self.commands:
+            raise TypeError(f"{type(self).__name__} has two commands {live.spec.name}")
+        self.commands[live.spec.name] = live
+
+    def add_poll(self, function: Callable[[], Awaitable[None]], period: float, name: str) -> None:
+        self._polls.append(Poll(function, period, name))
+
+    def elsewhere(self, function: Callable[..., None], *args: Any) -> bool:
+        """Hand a call over to the device's loop when this is another thread; False when it may go on here."""
+        if self._loop is None or threading.get_ident() == self._thread:
+            return False
+        self._loop.call_soon_threadsafe(function, *args)
+        return True
+
+    def note_quality(self, live: LiveAttribute[Any]) -> None:
+        """An attribute has a new reading: keep the list of those beyond a bound."""
+        beyond = live.reading.quality in (Quality.WARNING, Quality.ALARM)
+        if beyond or live.name in self._alarms:
+            if beyond:
+                self._alarms[live.name] = live
+            else:
+                del self._alarms[live.name]
+            lines = [_alarm_line(each.spec, each.reading) for each in self._alarms.values()]
+            self.alarm_summary.publish("\n".join(lines)[:4000])
+            self._publish_state()
+
+    def note_operations(self, running: bool) -> None:
+        """Operations began or ended."""
+        self._running = running
+        self._publish_state()
+
+    async def restore(self) -> None:
+        """After the first contact: apply memorized values, or offer those that the hardware does not hold."""
+        for name, value in list(self.memory.values.items()):
+            live = self.attributes.get(name)
+            if live is None or not live.spec.memorized or not live.has_hook:
+                continue
+            if live.spec.memorized == "apply":
+                try:
+                    await self.put(name, value)
+                except Exception as error:
+                    self.log.error("memorized %s = %s is not applied: %s: %s", name, value, reason(error), error)
+            elif live.setpoint is None or live.spec.datatype.to_json(live.setpoint.value) != value:
+                self.offers[name] = value
+        self._publish_state()
+
+    def _restore_settings(self) -> None:
+        for name, value in self.memory.values.items():
+            live = self.attributes.get(name)
+            if live is not None and live.spec.memorized and not live.has_hook:
+                try:
+                    live.publish(live.spec.datatype.convert(value, name))
+                    live.publish_setpoint(value)
+                except Exception as error:
+                    self.log.error("memorized %s = %s does not fit: %s", name, value, error)
+
+    async def _run(self) -> None:
+        assert self._poller is not None
+        await self.memory.load()
+        self._restore_settings()
+        if self._own_state is DeviceState.INIT:
+            self.set_state(DeviceState.ON)
+        await self._poller.run()
+
+    async def _watched(self, work: Awaitable[Any]) -> Any:
+        try:
+            return await work
+        except NotConnectedError as error:
+            if self._poller is not None:
+                self._poller.lost(error)
+            raise
+
+    def _find(self, table: Mapping[str, Any], what: str, name: str) -> Any:
+        try:
+            return table[name]
+        except KeyError:
+            raise UnknownNameError(f"{self.name} has no {what} {name}") from None
+
+    def _publish_state(self) -> None:
+        if self.elsewhere(self._publish_state):
+            return
+        state = resolve(self._own_state, fault=bool(self._faults), running=self._running, alarm=bool(self._alarms))
+        lines = list(self._faults.values())
+        if self._own_text:
+            lines.append(self._own_text)
+        lines += [f"{run.name} is {run.state.value.lower()}" for run in self.operations.active]
+        lines += [_alarm_line(each.spec, each.reading) for each in self._alarms.values()]
+        lines += [
+            f"memorized: {name} = {value}; apply_memorized {name!r} writes it" for name, value in self.offers.items()
+        ]
+        self.state_attribute.publish(state)
+        self.status_attribute.publish("\n".join([f"The device is in {state.name} state.", *lines]))
+
+    # Building -----------------------------------------------------------------------------------------------------
+
+    def _build_pipelines(self) -> None:
+        for name, item in declared(type(self), Pipeline).items():
+            live: LivePipeline[Any, Any] = LivePipeline(item, self)
+            self.pipelines[name] = live
+            for timing in (item.seconds, item.rate):
+                self.add_attribute(LiveAttribute(timing.spec, self))
+            spec = item.command_spec()
+            if spec is not None:
+                work = live.as_operation if spec.kind == "operation" else live.as_command
+                self.add_command(LiveCommand(spec, self, work))
+
+    def _build_operations(self) -> None:
+        attributes: dict[str, LiveAttribute[Any]] = {}
+        if any(command.spec.kind == "operation" for command in self.commands.values()):
+            for name, item in OPERATION_ATTRIBUTES.items():
+                attributes[name] = LiveAttribute(item.spec, self)
+                self.add_attribute(attributes[name])
+            identity = ArgumentSpec("id", DataType.of(str), doc="An operation's id", required=False, default="")
+            self._add_framework("abort", self._abort, (identity,), None, "Abort an operation, or all of them")
+            self._add_framework(
+                "operation_status", self._status, (identity,), TEXT, "One operation as JSON", mirror=False
+            )
+            self._add_framework("operations", self._all, (), TEXT, "The last operations as JSON", mirror=False)
+        self.operations = Operations(self, attributes)
+
+    def _build_memorized(self) -> None:
+        if any(live.spec.memorized and live.has_hook for live in self.attributes.values()):
+            name = ArgumentSpec("name", DataType.of(str), doc="The name of an attribute")
+            self._add_framework(
+                "apply_memorized", self._apply, (name,), None, "Write a memorized value to the hardware"
+            )
+            self._add_framework("memorized", self._memorized, (), TEXT, "The memorized values as JSON", mirror=False)
+
+    def _add_framework(
+        self,
+        name: str,
+        function: Callable[..., Awaitable[Any]],
+        arguments: tuple[ArgumentSpec, ...],
+        result: DataType | None,
+        doc: str,
+        *,
+        mirror: bool = True,
+    ) -> None:
+        spec = CommandSpec(name, arguments=arguments, result=result, mirror=mirror, doc=doc)
+        self.add_command(LiveCommand(spec, self, function))
+
+    async def _describe(self) -> str:
+        return self.interface.to_json()
+
+    async def _abort(self, id: str) -> None:
+        self.operations.abort(id)
+
+    async def _status(self, id: str) -> str:
+        return json.dumps(self.operations.status(id))
+
+    async def _all(self) -> str:
+        return json.dumps(self.operations.all())
+
+    async def _memorized(self) -> str:
+        return json.dumps(self.memory.values)
+
+    async def _apply(self, name: str) -> None:
+        if name not in self.memory.values:
+            raise UnknownNameError(f"no value of {name} is memorized")
+        await self.put(name, self.memory.values[name])
+        self.offers.pop(name, None)
+        self._publish_state()
+
+
+def _alarm_line(spec: AttributeSpec, reading: Reading[Any]) -> str:
+    value = "" if hasattr(reading.value, "shape") else f" = {reading.value} {spec.unit}".rstrip()
+    return f"{reading.quality.value} {spec.name}{value}" + (f" ({reading.reason})" if reading.reason else "")
