@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 import yaml
@@ -82,7 +82,7 @@ def _lines(error: jsonschema.ValidationError) -> Iterator[str]:
     rule: Any = error.validator_value
     if error.validator == "additionalProperties" and isinstance(error.schema, Mapping):
         known, patterns = error.schema.get("properties", {}), list(error.schema.get("patternProperties", {}))
-        for key in error.instance:
+        for key in cast(Any, error.instance):
             if key in known or any(re.search(pattern, key) for pattern in patterns):
                 continue
             hint = f"; it must match {patterns[0]}" if patterns and not known else did_you_mean(key, known)

@@ -41,7 +41,8 @@ class Facility:
         state_dir: where the database, logs and files of this facility lie.
         ports: the port table, shifted, with one ``sim.NAME`` for each simulator that has a port.
         devices: server (``Diptych/cryocon``) -> class -> device -> property -> lines.
-        attribute_properties: device -> attribute -> property -> lines.
+        unmanaged: devices without a ``properties`` group: what the database has for them stays.
+        attribute_properties: device -> attribute -> property -> lines (no lines: to be removed).
         aliases: device -> alias.
         class_properties: class -> property -> lines.
         class_attribute_properties: class -> attribute -> property -> lines.
@@ -58,6 +59,7 @@ class Facility:
     state_dir: Path
     ports: Ports
     devices: Mapping[str, Mapping[str, Mapping[str, Properties]]]
+    unmanaged: frozenset[str] = frozenset()
     attribute_properties: Mapping[str, Mapping[str, Properties]] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     class_properties: Mapping[str, Properties] = field(default_factory=dict)
@@ -149,17 +151,21 @@ def _assemble(
         return value
 
     def properties(group: Mapping[str, list[str]], *keys: object) -> Properties:
-        return {name: [resolved(line, *keys, name) for line in lines] for name, lines in group.items() if lines}
+        return {name: [resolved(line, *keys, name) for line in lines] for name, lines in group.items()}
 
     devices: dict[str, dict[str, dict[str, Properties]]] = {}
     attribute_properties: dict[str, dict[str, Properties]] = {}
+    unmanaged: set[str] = set()
     aliases: dict[str, str] = {}
     for program, instances in configuration.get("servers", {}).items():
         for instance, classes in instances.items():
             server = devices.setdefault(f"{program}/{instance}", {})
             for class_name, entries in classes.items():
                 for name, entry in entries.items():
-                    server.setdefault(class_name, {})[name] = properties(entry.get("properties", {}), name)
+                    set_properties = properties(entry.get("properties", {}), name)
+                    server.setdefault(class_name, {})[name] = {key: v for key, v in set_properties.items() if v}
+                    if "properties" not in entry:
+                        unmanaged.add(name)
                     attribute_properties[name] = {
                         attribute: properties(group, name, attribute)
                         for attribute, group in entry.get("attribute_properties", {}).items()
@@ -186,6 +192,7 @@ def _assemble(
         state_dir=state_dir,
         ports=ports,
         devices=devices,
+        unmanaged=frozenset(unmanaged),
         attribute_properties=attribute_properties,
         aliases=aliases,
         class_properties={

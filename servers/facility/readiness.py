@@ -1,0 +1,95 @@
+"""Does it answer? The questions that READY depends on, asked from outside as any client would.
+
+Every function blocks for a second or two at most, and is called from a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterable
+from typing import Final
+
+from servers.facility.facility_file import Facility
+from servers.facility.ports import LOOPBACK
+
+TIMEOUT_MILLISECONDS: Final = 1000
+
+
+def database_answers(tango_host: str) -> bool:
+    """Whether a Tango database answers at HOST:PORT."""
+    import tango
+
+    host, _, port = tango_host.partition(":")
+    try:
+        tango.Database(host, int(port)).get_info()
+    except tango.DevFailed:
+        return False
+    return True
+
+
+def server_answers(tango_host: str, server: str) -> bool:
+    """Whether a device server answers a ping of its admin device."""
+    return _state(tango_host, f"dserver/{server}") is not None
+
+
+def device_states(tango_host: str, devices: Iterable[str]) -> dict[str, str | None]:
+    """Device -> its State in words, None when it does not answer."""
+    return {device: _state(tango_host, device) for device in devices}
+
+
+def mirrored_prefixes(facility: Facility) -> dict[str, str]:
+    """PV prefix -> device, for the devices whose PVs a mirror of this facility has to serve."""
+    if not facility.mirrors:
+        return {}
+    return {
+        lines[0]: device
+        for server, classes in facility.devices.items()
+        if server in facility.start_order and server not in facility.mirrors
+        for devices in classes.values()
+        for device, properties in devices.items()
+        for name, lines in properties.items()
+        if name.casefold() == "pv_prefix"
+    }
+
+
+def unanswered_pvs(facility: Facility) -> list[str]:
+    """What EPICS clients still miss: the State PV of each device on Channel Access, the PVAccess port.
+
+    The facility's EPICS_CA_* settings must be in the environment of this process.
+    """
+    prefixes = mirrored_prefixes(facility)
+    if not prefixes:
+        return []
+    missing = [f"{prefix}State" for prefix in prefixes if not _pv_answers(f"{prefix}State")]
+    if not _listens(facility.ports["pva"]):
+        missing.append(f"PVAccess on {facility.ports.endpoint('pva')}")
+    return missing
+
+
+def _state(tango_host: str, device: str) -> str | None:
+    import tango
+
+    try:
+        proxy = tango.DeviceProxy(f"tango://{tango_host}/{device}")
+        proxy.set_timeout_millis(TIMEOUT_MILLISECONDS)
+        return str(proxy.state())
+    except tango.DevFailed:
+        return None
+
+
+def _pv_answers(name: str) -> bool:
+    from caproto import CaprotoError
+    from caproto.sync.client import read
+
+    try:
+        read(name, timeout=1.0, repeater=False)
+    except (CaprotoError, OSError, TimeoutError):
+        return False
+    return True
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1.0):
+        return True
+    return False

@@ -1,0 +1,60 @@
+"""What runs on a state directory: the supervisor writes it, every other command reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from servers.facility import lock
+from servers.facility.ports import Ports
+
+FILE_NAME: Final = "facility.json"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A facility that runs now.
+
+    Attributes:
+        pid: of the supervisor.
+        facility: path of its dsconfig file.
+        tango_host: HOST:PORT of its database.
+        ports: service -> port, already shifted.
+        processes: process -> pid.
+        ready: whether READY was printed.
+    """
+
+    pid: int
+    facility: str
+    tango_host: str
+    ports: Mapping[str, int]
+    processes: Mapping[str, int] = field(default_factory=dict)
+    ready: bool = False
+
+    @property
+    def port_table(self) -> Ports:
+        return Ports(table=dict(self.ports))
+
+    def write(self, state_dir: Path) -> None:
+        """Replace the record in one step, so that a reader never sees half of it."""
+        draft = state_dir / f"{FILE_NAME}.new"
+        draft.write_text(json.dumps(asdict(self), indent=1))
+        os.replace(draft, state_dir / FILE_NAME)
+
+
+def running(state_dir: Path) -> Running | None:
+    """The facility that runs on a state directory; None when none does, whatever a killed one left behind."""
+    if not lock.is_held(state_dir):
+        return None
+    try:
+        return Running(**json.loads((state_dir / FILE_NAME).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None  # it is starting, or is of another version
+
+
+def forget(state_dir: Path) -> None:
+    (state_dir / FILE_NAME).unlink(missing_ok=True)
