@@ -1,0 +1,150 @@
+"""SAXS calibration files: JSON with the geometry of the detector, the wavelength and the masks.
+
+The keys, their bounds and defaults stand in `saxs_calibration.schema.json`; they are spelled as in existing files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from devices.core.errors import BadValueError, ConfigurationError
+from devices.drivers.detector_image import read_limited
+from devices.pipelines.saxs_geometry import Geometry, Polarization
+
+MAX_FILE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class CalibratedMask:
+    """One integration that a calibration asks for: a mask (None: nothing is masked) and the geometry with its bins."""
+
+    name: str
+    file: Path | None
+    geometry: Geometry
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a calibration file says; `masks` has at least one entry."""
+
+    title: str
+    masks: tuple[CalibratedMask, ...]
+    polarization: Polarization | None
+
+
+def read_calibration(path: str | Path) -> Calibration:
+    """Read a calibration file; relative names of mask files are looked up beside it.
+
+    Raises:
+        ConfigurationError: the file is missing, no JSON, or has wrong entries; all problems, each with its key.
+    """
+    try:
+        text = read_limited(path, MAX_FILE_BYTES).decode()
+        document = json.loads(text, parse_constant=_refuse_constant)
+    except BadValueError as error:
+        raise ConfigurationError(str(path), [str(error)]) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(str(path), [f"not JSON: {error}"]) from error
+    return parse_calibration(document, str(path), Path(path).parent)
+
+
+def parse_calibration(document: object, subject: str, folder: Path) -> Calibration:
+    """Check a calibration and give it its defaults.
+
+    Args:
+        document: the parsed JSON.
+        subject: what errors call it.
+        folder: where relative names of mask files start.
+    Raises:
+        ConfigurationError: all wrong entries, each with its key.
+    """
+    validator = jsonschema.Draft202012Validator(_schema())
+    errors = sorted(validator.iter_errors(document), key=lambda error: [str(key) for key in error.absolute_path])
+    # One missing key is an error of its own, and each of them names the whole group.
+    problems = list(dict.fromkeys(line for error in errors for line in _problems(error)))
+    if problems:
+        raise ConfigurationError(subject, problems)
+    entries = _with_defaults(document, _schema())
+    masks = []
+    for index, entry in enumerate(entries["Masks"]):
+        try:
+            file = folder / entry["MaskFile"] if entry["MaskFile"] else None
+            masks.append(CalibratedMask(entry["Name"], file, _geometry(entries, entry)))
+        except ValueError as error:
+            problems.append(f"Geometry with Masks[{index}]: {error}")
+    if problems:
+        raise ConfigurationError(subject, problems)
+    polarization = entries.get("PolarizationCorrection")
+    return Calibration(
+        title=entries["Title"],
+        masks=tuple(masks),
+        polarization=Polarization(polarization["Fraction"], polarization["Angle"]) if polarization else None,
+    )
+
+
+def _geometry(entries: Mapping[str, Any], mask: Mapping[str, Any]) -> Geometry:
+    geometry = entries["Geometry"]
+    y, x = geometry["BeamCenter"]
+    rows, columns = geometry["Imagesize"]
+    if len(set(geometry["PixelSizeMicroM"])) > 1:
+        raise ValueError(f"PixelSizeMicroM = {geometry['PixelSizeMicroM']} um: pixels must be square")
+    return Geometry(
+        beam_center=(float(y), float(x)),
+        distance_mm=float(geometry["DedectorDistanceMM"]),
+        image_size=(int(rows), int(columns)),
+        pixel_um=float(geometry["PixelSizeMicroM"][0]),
+        tilt_degrees=float(geometry["Tilt"]["TiltAngleDeg"]),
+        tilt_rotation_degrees=float(geometry["Tilt"]["TiltRotDeg"]),
+        wavelength_angstrom=float(entries["Wavelength"]),
+        oversampling=int(mask["Oversampling"]),
+        pixels_per_bin=float(mask["PixelPerRadialElement"]),
+    )
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    text = resources.files("devices.drivers").joinpath("saxs_calibration.schema.json").read_text()
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
+    """A valid document with the defaults of its schema filled in, at all levels."""
+    if isinstance(value, Mapping):
+        properties = schema.get("properties", {})
+        defaults = {key: entry["default"] for key, entry in properties.items() if "default" in entry}
+        return {key: _with_defaults(item, properties.get(key, {})) for key, item in {**defaults, **value}.items()}
+    if isinstance(value, list):
+        return [_with_defaults(item, schema.get("items", {})) for item in value]
+    return value
+
+
+def _problems(error: jsonschema.ValidationError) -> list[str]:
+    rule: Any = error.validator_value
+    instance: Any = error.instance
+    schema: Any = error.schema
+    if error.validator == "required":
+        return [f"{_key([*error.absolute_path, key])}: missing" for key in rule if key not in instance]
+    if error.validator == "additionalProperties":
+        unknown = [key for key in instance if key not in schema["properties"]]
+        return [f"{_key([*error.absolute_path, key])}: unknown key" for key in unknown]
+    text = schema["description"] if error.validator == "const" else error.message
+    return [f"{_key(error.absolute_path)}: {text if len(text) <= 120 else text[:117] + '...'}"]
+
+
+def _key(path: Sequence[str | int]) -> str:
+    """`Masks[0].Oversampling`; the whole file is `calibration`."""
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    return text.removeprefix(".") or "calibration"
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
