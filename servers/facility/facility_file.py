@@ -50,7 +50,7 @@ class Facility:
         simulators: name -> simulator.
         mirrors: the servers that serve EPICS.
         start_order: every server that ``diptych up`` starts, in that order.
-        commands: server -> command line, for servers that are not of this project.
+        programs: server -> command line, for servers that are not of this project.
         tango_host: HOST:PORT of an existing database, or None for the embedded one.
     """
 
@@ -68,7 +68,7 @@ class Facility:
     simulators: Mapping[str, Simulator] = field(default_factory=dict)
     mirrors: tuple[str, ...] = ()
     start_order: tuple[str, ...] = ()
-    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tango_host: str | None = None
 
     def server(self, instance: str) -> Mapping[str, Mapping[str, Properties]]:
@@ -173,14 +173,14 @@ def _assemble(
                     if entry.get("alias"):
                         aliases[name] = entry["alias"]
 
-    commands = {
-        full_server_name(name): tuple(resolved(word, "commands", name) for word in words)
-        for name, words in extra.get("commands", {}).items()
+    programs = {
+        full_server_name(name): tuple(resolved(word, "programs", name) for word in words)
+        for name, words in extra.get("programs", {}).items()
     }
-    started = [name for name in devices if name.startswith(f"{SERVER_NAME}/") or name in commands]
+    started = [name for name in devices if name.startswith(f"{SERVER_NAME}/") or name in programs]
     first = [full_server_name(name) for name in extra.get("start_order", ())]
     mirrors = tuple(full_server_name(name) for name in extra.get("mirrors", ()))
-    for group, names in (("start_order", first), ("mirrors", mirrors), ("commands", commands)):
+    for group, names in (("start_order", first), ("mirrors", mirrors), ("programs", programs)):
         for name in names:
             if name not in devices:
                 known = [short_server_name(server) for server in devices]
@@ -221,7 +221,7 @@ def _assemble(
         },
         mirrors=mirrors,
         start_order=tuple(dict.fromkeys([*(name for name in first if name in started), *started])),
-        commands=commands,
+        programs=programs,
         tango_host=extra.get("tango_host"),
     )
     return facility, problems
@@ -234,7 +234,7 @@ def _clashes(facility: Facility, to_run: bool) -> list[str]:
     homes: dict[str, str] = {}  # Tango names are caseless
     prefixes: dict[str, str] = {}
     for server, classes in facility.devices.items():
-        needs_class = to_run and server.startswith(f"{SERVER_NAME}/") and server not in facility.commands
+        needs_class = to_run and server.startswith(f"{SERVER_NAME}/") and server not in facility.programs
         for class_name, devices in classes.items():
             if needs_class and class_name not in facility.classes:
                 hint = did_you_mean(class_name, facility.classes)

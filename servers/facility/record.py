@@ -24,6 +24,7 @@ class Running:
         facility: path of its dsconfig file.
         tango_host: HOST:PORT of its database.
         ports: service -> port, already shifted.
+        offset: by how much they are shifted.
         processes: process -> pid.
         ready: whether READY was printed.
     """
@@ -32,6 +33,7 @@ class Running:
     facility: str
     tango_host: str
     ports: Mapping[str, int]
+    offset: int = 0
     processes: Mapping[str, int] = field(default_factory=dict)
     ready: bool = False
 

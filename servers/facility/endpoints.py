@@ -1,0 +1,36 @@
+"""The READY line and the table of endpoints below it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from servers.facility.facility_file import Facility, short_server_name
+
+
+def table(facility: Facility, tango_host: str, states: Mapping[str, str | None], seconds: float) -> str:
+    """One line that begins with READY, then one line for each endpoint and device.
+
+    Args:
+        facility: what runs.
+        tango_host: HOST:PORT of the Tango database.
+        states: device -> State in words, None when it does not answer.
+        seconds: how long the start took, s.
+    """
+    waiting = [f"{device} is {state or 'silent'}" for device, state in states.items() if state != "ON"]
+    head = f"READY after {seconds:.1f} s: {facility.name}, {len(facility.start_order)} servers, {len(states)} devices"
+    rows = [("Tango database", tango_host, "")]
+    if facility.mirrors:
+        rows.append(("EPICS Channel Access", facility.ports.endpoint("ca"), ""))
+        rows.append(("EPICS PVAccess", facility.ports.endpoint("pva"), ""))
+    for simulator in facility.simulators.values():
+        where = facility.ports.endpoint(f"sim.{simulator.name}") if simulator.port else ""
+        rows.append((f"simulator {simulator.name}", where, f"kind {simulator.kind}"))
+    for server, classes in facility.devices.items():
+        for devices in classes.values():
+            for device, properties in devices.items():
+                prefix = next((lines[0] for key, lines in properties.items() if key.casefold() == "pv_prefix"), "")
+                rows.append((device, prefix, f"server {short_server_name(server)}"))
+    rows.append(("logs", str(facility.state_dir / "log"), ""))
+    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+    lines = [f"  {name:{first}}  {where:{second}}  {note}".rstrip() for name, where, note in rows]
+    return "\n".join([head + (f"; {', '.join(waiting)}" if waiting else ""), *lines])

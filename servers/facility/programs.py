@@ -1,0 +1,85 @@
+"""The command lines of a facility's processes, and the notes by which one of them is held back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from servers.facility.facility_file import Facility, short_server_name
+from servers.facility.process import PYTHON, Program
+
+_DIPTYCH = (*PYTHON, "servers.main")
+
+
+def database(facility: Facility) -> Program:
+    """The embedded Tango database."""
+    return Program(
+        "database",
+        [
+            *PYTHON,
+            "servers.facility.database",
+            *("--port", str(facility.ports["tango"])),
+            *("--state-dir", str(facility.state_dir)),
+        ],
+    )
+
+
+def all_but_database(facility: Facility, tango_host: str) -> Iterator[Program]:
+    """Simulators first, then the CA repeater, then the servers in their order."""
+    for simulator in facility.simulators.values():
+        options = [word for key, value in simulator.options.items() for word in ("--option", f"{key}={_text(value)}")]
+        yield Program(
+            f"sim.{simulator.name}", [*_DIPTYCH, "sim", simulator.kind, "--port", str(simulator.port), *options]
+        )
+    if facility.mirrors:
+        port = str(facility.ports["ca_repeater"])
+        yield Program("ca_repeater", [*PYTHON, "servers.facility.repeater", "--port", port])
+    for server in facility.start_order:
+        yield server_program(facility, server, tango_host)
+
+
+def server_program(facility: Facility, server: str, tango_host: str) -> Program:
+    """One device server: ours, or what the facility file gives as its command."""
+    name = short_server_name(server)
+    if server in facility.programs:
+        return Program(name, facility.programs[server], ours=False)
+    return Program(
+        name,
+        [
+            *_DIPTYCH,
+            *("mirror" if server in facility.mirrors else "serve", name),
+            *("--facility", str(facility.path)),
+            *("--state-dir", str(facility.state_dir)),
+            *("--port-offset", str(facility.ports.offset)),
+            *("--tango-host", tango_host),
+        ],
+    )
+
+
+def hold_back(state_dir: Path, name: str) -> None:
+    """Ask the supervisor to stop a process and not to start it again."""
+    note = _note(state_dir, name)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.touch()
+
+
+def release(state_dir: Path, name: str) -> None:
+    """Take the request back."""
+    _note(state_dir, name).unlink(missing_ok=True)
+
+
+def is_held_back(state_dir: Path, name: str) -> bool:
+    return _note(state_dir, name).exists()
+
+
+def clear_holds(state_dir: Path) -> None:
+    for note in (state_dir / "run").glob("*.stopped"):
+        note.unlink(missing_ok=True)
+
+
+def _note(state_dir: Path, name: str) -> Path:
+    return state_dir / "run" / f"{name.replace('/', '.')}.stopped"
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

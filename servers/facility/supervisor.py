@@ -1,0 +1,265 @@
+"""A whole facility as one process tree: started, watched, started again where it dies, stopped without a trace.
+
+Children live in the supervisor's session, each in a process group of its own: Ctrl-C reaches the supervisor only, which
+then ends the servers first and the database they sign off from last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Coroutine, Iterator
+from typing import Final
+
+from devices.core.errors import ConfigurationError, NotConnectedError
+from servers.facility import lock, port_check, programs, readiness, record
+from servers.facility.endpoints import table
+from servers.facility.environment import child_environment, facility_environment
+from servers.facility.facility_file import Facility, short_server_name
+from servers.facility.process import Process, Program
+
+STOP_SECONDS: Final = 5.0
+DATABASE_STOP_SECONDS: Final = 2.0
+DATABASE_START_SECONDS: Final = 30.0
+LOG_CHECK_SECONDS: Final = 10.0
+HOLD_CHECK_SECONDS: Final = 0.3
+PROGRESS_SECONDS: Final = 10.0
+
+
+def run_facility(facility: Facility, tango_host: str | None = None) -> int:
+    """Run a facility until Ctrl-C or SIGTERM; returns the exit code.
+
+    Args:
+        facility: what to run.
+        tango_host: HOST:PORT of an existing Tango database; without it (and none in the file) it has its own.
+
+    Raises:
+        BusyError: another facility runs on the state directory.
+        ConfigurationError: ports are taken.
+        NotConnectedError: the database does not answer.
+    """
+    with lock.state_lock(facility.state_dir):
+        return asyncio.run(Supervisor(facility, tango_host or facility.tango_host).run())
+
+
+class Supervisor:
+    """Starts, watches and stops the processes of one facility."""
+
+    def __init__(self, facility: Facility, tango_host: str | None) -> None:
+        self.facility = facility
+        self.tango_host = tango_host or facility.ports.endpoint("tango")
+        self._own_database = tango_host is None
+        self._log_dir = facility.state_dir / "log"
+        self._began = time.monotonic()
+        self._stop = asyncio.Event()
+        self._ready = False
+        self._processes: dict[str, Process] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._leash_fd = -1
+        self._environment: dict[str, str] = {}
+        self._failure: BaseException | None = None
+
+    async def run(self) -> int:
+        self._check_ports()
+        self._log_dir.mkdir(parents=True, exist_ok=True)
+        programs.clear_holds(self.facility.state_dir)
+        # The supervisor is a client of its own facility and of no other.
+        os.environ.update(facility_environment(self.facility.ports, self.tango_host))
+        self._environment = child_environment(self.facility.ports, self.tango_host)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._on_signal, number)
+        with self._leash():
+            try:
+                await self._until_stopped()
+            finally:
+                await self._stop_all()
+                record.forget(self.facility.state_dir)
+        if self._failure:
+            raise self._failure
+        return 0
+
+    async def _until_stopped(self) -> None:
+        """Bring everything up and watch it; the first error of the facility as a whole ends it."""
+        stop = asyncio.create_task(self._stop.wait())
+        work = asyncio.create_task(self._bring_up_and_watch())
+        await asyncio.wait({stop, work}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (stop, work):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+
+    async def _bring_up_and_watch(self) -> None:
+        self._announce(
+            f"starting {self.facility.name} ({self.facility.path}), state and logs in {self._log_dir.parent}"
+        )
+        await self._start_database()
+        await asyncio.to_thread(self._register)
+        for program in programs.all_but_database(self.facility, self.tango_host):
+            self._keep(program)
+        await self._wait_until_ready()
+        await self._watch()
+
+    async def _start_database(self) -> None:
+        if self._own_database:
+            self._keep(programs.database(self.facility))
+        await self._wait_for_database(DATABASE_START_SECONDS if self._own_database else 3.0)
+
+    async def _wait_for_database(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not await asyncio.to_thread(readiness.database_answers, self.tango_host):
+            if time.monotonic() > deadline:
+                raise NotConnectedError(
+                    f"no Tango database answers at {self.tango_host}"
+                    + (f": {self._processes['database'].last_line()}" if self._own_database else "")
+                )
+            await asyncio.sleep(0.05)
+        self._announce(f"Tango database answers at {self.tango_host}")
+
+    def _register(self) -> bool:
+        """Bring the database up to the facility file; returns whether something had to change."""
+        from servers import registry
+
+        database = registry.open_database(self.tango_host)
+        changes = registry.differences(self.facility, database, whole=self._own_database)
+        for change in changes if not self._own_database else ():
+            self._announce(f"  {change}")
+        registry.apply(changes, database)
+        if changes:
+            self._announce(f"registered {len(changes)} changes of {self.facility.path.name}")
+        return bool(changes)
+
+    async def _wait_until_ready(self) -> None:
+        told = time.monotonic()
+        servers = dict.fromkeys(self.facility.start_order)
+        while True:
+            silent = [s for s in servers if not await asyncio.to_thread(readiness.server_answers, self.tango_host, s)]
+            missing = silent or await asyncio.to_thread(readiness.unanswered_pvs, self.facility)
+            if not missing:
+                break
+            if time.monotonic() - told > PROGRESS_SECONDS:
+                told = time.monotonic()
+                self._announce(f"waiting for {', '.join(short_server_name(name) for name in missing)}")
+            await asyncio.sleep(0.1)
+        devices = [device for server in servers for device in self.facility.device_names(server)]
+        states = await asyncio.to_thread(readiness.device_states, self.tango_host, devices)
+        self._ready = True
+        self._write_record()
+        print(table(self.facility, self.tango_host, states, time.monotonic() - self._began), flush=True)
+
+    async def _watch(self) -> None:
+        checked = time.monotonic()
+        while True:
+            for name, process in self._processes.items():
+                await self._obey_hold(name, process)
+            if time.monotonic() - checked > LOG_CHECK_SECONDS:
+                checked = time.monotonic()
+                for process in self._processes.values():
+                    process.limit_log()
+            await asyncio.sleep(HOLD_CHECK_SECONDS)
+
+    async def _obey_hold(self, name: str, process: Process) -> None:
+        """`diptych stop` leaves a note, and `diptych serve --background` takes it away."""
+        held = programs.is_held_back(self.facility.state_dir, name)
+        if held and process.held_back.is_set():
+            process.held_back.clear()
+            self._announce(f"{name} is stopped by request")
+            await process.end(STOP_SECONDS)
+            self._write_record()
+        elif not held and not process.held_back.is_set():
+            self._announce(f"{name} is started by request")
+            process.held_back.set()
+
+    def _keep(self, program: Program) -> None:
+        log_path = self._log_dir / f"{program.name.replace('/', '.')}.log"
+        process = Process(
+            program, self._environment, log_path, self._leash_fd, announce=self._announce, on_start=self._on_start
+        )
+        process.limit_log()
+        self._processes[program.name] = process
+        self._run(process.keep_running())
+
+    def _on_start(self, process: Process) -> None:
+        self._write_record()
+        if process.starts > 1:
+            self._announce(f"{process.name} runs again (pid {process.pid})")
+            if process.name == "database":
+                self._run(self._repair_database())
+
+    async def _repair_database(self) -> None:
+        """After a restart of the database: it may have lost its file, then everybody has to sign on again."""
+        with contextlib.suppress(NotConnectedError):  # it died again, and then the next repair follows
+            await self._wait_for_database(DATABASE_START_SECONDS)
+            if await asyncio.to_thread(self._register):
+                for server in self.facility.start_order:
+                    await self._processes[short_server_name(server)].end(STOP_SECONDS)
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_end)
+
+    def _on_task_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._failure = self._failure or error
+            self._stop.set()
+
+    async def _stop_all(self) -> None:
+        if not self._processes:
+            return
+        self._announce("stopping")
+        began = time.monotonic()
+        others = [process for name, process in self._processes.items() if name != "database"]
+        await asyncio.gather(*(process.stop(STOP_SECONDS) for process in others))
+        if "database" in self._processes:
+            await self._processes["database"].stop(DATABASE_STOP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._announce(f"stopped in {time.monotonic() - began:.1f} s; nothing is left")
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._stop.is_set():  # a person who asks twice wants it now
+            for process in self._processes.values():
+                process.kill()
+        self._stop.set()
+
+    def _check_ports(self) -> None:
+        services = [(f"sim.{name}", port_check.STREAM) for name, sim in self.facility.simulators.items() if sim.port]
+        if self._own_database:
+            services.append(("tango", port_check.STREAM))
+        if self.facility.mirrors:
+            services += [("ca", port_check.STREAM), ("ca", port_check.DATAGRAM), ("pva", port_check.STREAM)]
+        if taken := port_check.taken_ports(services, self.facility.ports):
+            raise ConfigurationError(self.facility.path.name, dict.fromkeys(taken))
+
+    @contextlib.contextmanager
+    def _leash(self) -> Iterator[None]:
+        """The pipe whose end the children watch; the writing end is not inherited by anybody."""
+        self._leash_fd, writing_end = os.pipe()
+        try:
+            yield
+        finally:
+            os.close(self._leash_fd)
+            os.close(writing_end)
+
+    def _write_record(self) -> None:
+        table = self.facility.ports.table
+        record.Running(
+            pid=os.getpid(),
+            facility=str(self.facility.path),
+            tango_host=self.tango_host,
+            ports={service: self.facility.ports[service] for service in table},
+            processes={name: process.pid for name, process in self._processes.items() if process.pid is not None},
+            offset=self.facility.ports.offset,
+            ready=self._ready,
+        ).write(self.facility.state_dir)
+
+    def _announce(self, line: str) -> None:
+        print(f"{time.monotonic() - self._began:6.1f} s  {line}", flush=True)
+        with (self._log_dir / "facility.log").open("a") as log:
+            log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {line}\n")
