@@ -8,7 +8,7 @@ from devices.core.deadband import Deadband
 from devices.core.device import Device
 from devices.core.interface import Interface
 from devices.core.live import Event, LiveAttribute
-from devices.core.operation import Operation
+from devices.core.operations import Operation
 from devices.core.pipeline import pipeline
 from devices.core.poller import poll
 from devices.core.property import Properties, setting

@@ -20,7 +20,7 @@ from devices.core.executor import make_executor
 from devices.core.interface import Interface
 from devices.core.live import LiveAttribute
 from devices.core.memorized import Memory, Store
-from devices.core.operation import OPERATION_ATTRIBUTES, Operations
+from devices.core.operations import OPERATION_ATTRIBUTES, Operations
 from devices.core.pipeline import LivePipeline, Pipeline
 from devices.core.poller import Poll, Poller
 from devices.core.property import Properties

@@ -211,12 +211,14 @@ class LiveAttribute(Generic[T]):
         noted = published.get()
         if noted is not None:
             noted.add(self)
+        event = Event.SILENT
         if self.spec.setpoint_follows and reading.value is not None:
             held = self.setpoint
             # A poll that was answered before the last put ended must not bring the old setpoint back.
             if held is None or reading.timestamp >= held.timestamp:
-                self._set_setpoint(reading.value, reading.timestamp)
-        event = Event.SILENT
+                self.setpoint = reading
+                if held is None or not _equal(held.value, reading.value):
+                    event |= Event.SETPOINT
         if self.spec.change.passes(self._sent, reading):
             event |= Event.CHANGE
             self._sent = reading

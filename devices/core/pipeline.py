@@ -14,7 +14,7 @@ from devices.core.live import PUT_TIMEOUT, LiveAttribute
 
 if TYPE_CHECKING:
     from devices.core.device import Device
-    from devices.core.operation import Operation
+    from devices.core.operations import Operation
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -1,0 +1,1 @@
+"""Model devices served as Tango devices."""

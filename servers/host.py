@@ -1,0 +1,210 @@
+"""One server process: the loop, the devices of one Tango server, signals, a clean stop."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tango
+import tango.server
+
+from devices.core import Device
+from devices.core.errors import ConfigurationError
+from devices.core.memorized import Store
+from servers.facility import leash
+from servers.facility.facility_file import Facility, full_server_name
+from servers.facility.ports import LOOPBACK, Ports
+from servers.tango_server.loop_thread import LoopThread
+from servers.tango_server.pusher import Pusher
+from servers.tango_server.store import DatabaseStore, FileStore
+from servers.tango_server.tango_device import TangoDevice, tango_class
+from servers.tango_server.tango_log import forward_logs
+
+log = logging.getLogger("diptych.host")
+
+
+def device_class(import_path: str) -> type[Device]:
+    """The device class that ``module:Class`` names.
+
+    Raises:
+        ConfigurationError: there is no such module or class, or it is not a device.
+    """
+    module_name, _, class_name = import_path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(import_path, [f"cannot be imported: {error}"]) from error
+    if not (isinstance(found, type) and issubclass(found, Device)):
+        raise ConfigurationError(import_path, ["is not a subclass of devices.core.Device"])
+    return found
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody has at the moment."""
+    with socket.create_server((LOOPBACK, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+class Host:
+    """The devices of one Tango server."""
+
+    def __init__(
+        self,
+        server: str,
+        facility: Facility,
+        *,
+        tango_host: str | None,
+        state_dir: Path,
+        tango_port: int = 0,
+    ) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            server: the Tango server name, ``Diptych/cryocon``.
+            tango_host: HOST:PORT of the database; None: no database, properties come from the facility.
+            tango_port: the TCP port of the server; 0: any free one.
+        """
+        self.server = server
+        self.facility = facility
+        self.tango_host = tango_host
+        self.state_dir = state_dir
+        self.tango_port = tango_port or (free_port() if tango_host is None else 0)
+        self.loop_thread = LoopThread()
+        self.pusher = Pusher()
+        self._stop = threading.Event()
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; in the main thread.
+
+        Raises:
+            ConfigurationError: a class cannot be imported, or the database knows no such server.
+        """
+        executable, _, instance = self.server.partition("/")
+        arguments = [executable, instance, "-ORBendPoint", f"giop:tcp:{LOOPBACK}:{self.tango_port}"]
+        if self.tango_host is not None:
+            os.environ["TANGO_HOST"] = self.tango_host
+        else:
+            names = [f"{name}::{device}" for name, devices in self._classes().items() for device in devices]
+            arguments += ["-nodb", "-dlist", ",".join(names)]
+        classes = [self._tango_class(name) for name in self._classes()]
+        self.loop_thread.start()
+        try:
+            tango.server.run(
+                classes, args=arguments, post_init_callback=self._started, event_loop=self._turn, verbose=False
+            )
+        except tango.DevFailed as error:
+            log.error("%s: %s", self.server, error.args[0].desc)
+            return 1
+        finally:
+            self._end()
+        return 0
+
+    def stop(self, *_: Any) -> None:
+        """Ask the server to end; safe in a signal handler."""
+        self._stop.set()
+
+    def _classes(self) -> Mapping[str, list[str]]:
+        if self.tango_host is None:
+            return {name: list(devices) for name, devices in self.facility.server(self.server).items()}
+        database = tango.Database()
+        pairs = list(database.get_device_class_list(self.server))
+        classes: dict[str, list[str]] = {}
+        for device, name in zip(pairs[::2], pairs[1::2], strict=True):
+            if name != "DServer":
+                classes.setdefault(name, []).append(device)
+        if not classes:
+            raise ConfigurationError(
+                self.server, [f"is not in the database {self.tango_host}; `diptych register` puts it there"]
+            )
+        return classes
+
+    def _tango_class(self, name: str) -> type[TangoDevice]:
+        if name not in self.facility.classes:
+            raise ConfigurationError(
+                str(self.facility.path), [f"class {name} has no import path; add `classes: {{{name}: module:Class}}`"]
+            )
+        model_class = device_class(self.facility.classes[name])
+        return tango_class(name, model_class, self.loop_thread, self.pusher, self._properties_of, self._store_of)
+
+    def _properties_of(self, device: str) -> Mapping[str, Any]:
+        if self.tango_host is None:
+            for devices in self.facility.server(self.server).values():
+                if device in devices:
+                    return devices[device]
+            return {}
+        database = tango.Database()
+        names = list(database.get_device_property_list(device, "*"))
+        return {name: list(lines) for name, lines in database.get_device_property(device, names).items()}
+
+    def _store_of(self, device: str, attributes: list[str]) -> Store:
+        if self.tango_host is None:
+            return FileStore(self.state_dir / "memorized" / (device.replace("/", "--") + ".json"))
+        return DatabaseStore(device, attributes)
+
+    def _devices(self) -> list[TangoDevice]:
+        util = tango.Util.instance()
+        return [
+            device
+            for name in self._classes()
+            for device in util.get_device_list_by_class(name)
+            if isinstance(device, TangoDevice)
+        ]
+
+    def _started(self) -> None:
+        # cppTango has its own handlers; from here on a signal ends the server through the loop below.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.stop)
+        devices = self._devices()
+        for device in devices:
+            forward_logs(device)
+            device.start_model()
+        threading.Thread(target=self._subscribe, args=(devices,), name="configuration", daemon=True).start()
+        log.info("%s serves %s", self.server, ", ".join(device.get_name() for device in devices))
+
+    def _subscribe(self, devices: list[TangoDevice]) -> None:
+        with tango.EnsureOmniThread():
+            for device in devices:
+                try:
+                    device.subscribe_configuration(self._reachable(device.get_name()))
+                except tango.DevFailed as error:
+                    log.error("%s: configuration changes are not seen: %s", device.get_name(), error.args[0].desc)
+
+    def _reachable(self, device: str) -> str:
+        if self.tango_host is not None:
+            return f"tango://{self.tango_host}/{device}"
+        return f"tango://{LOOPBACK}:{self.tango_port}/{device}#dbase=no"
+
+    def _turn(self) -> bool:
+        return self._stop.wait(0.05)
+
+    def _end(self) -> None:
+        self.pusher.stop()
+        self.loop_thread.stop()
+
+
+def serve(
+    instance: str,
+    *,
+    facility: Facility,
+    tango_host: str | None,
+    ports: Ports,
+    state_dir: Path,
+    file_mode: bool,
+) -> int:
+    """Serve one Tango server of a facility until a signal; the exit code.
+
+    Raises:
+        ConfigurationError: the facility has no such server, or a class that cannot be imported.
+    """
+    leash.attach()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    host = Host(full_server_name(instance), facility, tango_host=None if file_mode else tango_host, state_dir=state_dir)
+    return host.run()

@@ -1,0 +1,87 @@
+"""Events: readings pushed to Tango, large ones by a thread of their own."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from typing import TYPE_CHECKING, Any
+
+import tango
+
+from devices.core import DataType, Event, Kind, Reading
+from servers.tango_server.tango_types import QUALITIES, empty, to_tango
+
+if TYPE_CHECKING:
+    from servers.tango_server.tango_device import TangoDevice
+
+log = logging.getLogger("diptych.events")
+
+#: Attributes that can be larger are pushed by a thread of their own, so that their copy never holds the loop, bytes.
+LARGE = 1_000_000
+
+Push = tuple["TangoDevice", str, DataType, Reading[Any], Event]
+
+
+class Pusher:
+    """Pushes the readings of all devices of a process.
+
+    Of each large attribute only the newest reading waits: when the network is slower than the camera, frames are
+    skipped (and counted in ``skipped``), the last one never is.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, str], Push] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self.skipped = 0
+
+    def push(self, device: TangoDevice, name: str, datatype: DataType, reading: Reading[Any], event: Event) -> None:
+        """Push a reading as the events it is worth; a failure is logged, never raised into the device."""
+        # By the declared size, not by this value's: an INVALID must not overtake the frame before it.
+        if not datatype.shape or math.prod(datatype.shape) * 8 < LARGE:
+            _push(device, name, datatype, reading, event)
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="large-events", daemon=True)
+            self._thread.start()
+        key = device.get_name(), name
+        with self._changed:
+            replaced = self._waiting.pop(key, None)
+            if replaced is not None:
+                self.skipped += 1
+                event |= replaced[-1]
+            self._waiting[key] = device, name, datatype, reading, event
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """End the thread after what waits."""
+        if self._thread is not None:
+            with self._changed:
+                self._stopping = True
+                self._changed.notify()
+            self._thread.join(2.0)
+
+    def _run(self) -> None:
+        with tango.EnsureOmniThread():
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._waiting or self._stopping)
+                    if not self._waiting:
+                        return
+                    push = self._waiting.pop(next(iter(self._waiting)))
+                _push(*push)
+
+
+def _push(device: TangoDevice, name: str, datatype: DataType, reading: Reading[Any], event: Event) -> None:
+    value = empty(datatype) if reading.value is None else to_tango(datatype, reading.value)
+    parts = value if datatype.kind is Kind.ENCODED and not datatype.shape else (value,)
+    arguments = (name, *parts, reading.timestamp, QUALITIES[reading.quality])
+    try:
+        if Event.CHANGE in event:
+            device.push_change_event(*arguments)
+        if Event.ARCHIVE in event:
+            device.push_archive_event(*arguments)
+    except Exception as error:
+        log.error("%s/%s: no event: %s", device.get_name(), name, error)

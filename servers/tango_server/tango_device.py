@@ -1,0 +1,308 @@
+"""A model device as a Tango device: reads from the latest reading, puts and commands through the loop."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import tango
+import tango.server
+
+from devices.core import CommandSpec, Device, Event, Kind, LiveAttribute, Reading
+from devices.core.errors import ConfigurationError, NotConnectedError, TimeoutError, reason
+from devices.core.live import PUT_TIMEOUT
+from devices.core.memorized import Store
+from servers.tango_server import configuration
+from servers.tango_server.loop_thread import LoopThread
+from servers.tango_server.pusher import Pusher
+from servers.tango_server.tango_types import (
+    QUALITIES,
+    argument_type,
+    arguments_from_tango,
+    attribute_dtype,
+    from_tango,
+    result_to_tango,
+    result_type,
+    to_tango,
+)
+
+#: The model ends a put or a command by itself; this is for a loop that does not turn at all, s.
+LOOP_TIMEOUT = PUT_TIMEOUT + 0.3
+
+
+class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's server module is untyped
+    """Base of the Tango classes that :func:`tango_class` makes."""
+
+    GREEN_MODE = tango.GreenMode.Synchronous
+    model_class: ClassVar[type[Device]]
+    loop_thread: ClassVar[LoopThread]
+    pusher: ClassVar[Pusher]
+    #: How a device gets its properties and its store of memorized values; set by the server process.
+    properties_of: ClassVar[Callable[[str], Mapping[str, Any]]]
+    store_of: ClassVar[Callable[[str, list[str]], Store | None]]
+
+    model: Device | None = None
+    _trouble = ""
+    _config_events: tango.DeviceProxy | None = None
+
+    def init_device(self) -> None:
+        super().init_device()
+        cls = type(self)
+        try:
+            self.model = cls.model_class(self.get_name(), cls.properties_of(self.get_name()))
+        except ConfigurationError as error:
+            # The device stays visible and says what to mend; Init tries again.
+            self.model, self._trouble = None, "wrong properties:\n" + "\n".join(error.problems)
+            logging.getLogger(f"diptych.{self.get_name()}").error("%s", error)
+            return
+        self._trouble = ""
+        self._add_attributes(self.model)
+        self._add_commands(self.model)
+        if not tango.Util.instance().is_svr_starting():
+            self.start_model()
+
+    def delete_device(self) -> None:
+        self.stop_model()
+        super().delete_device()
+
+    def start_model(self) -> None:
+        """Begin to work; called when the server has started, and by Init."""
+        model = self.model
+        if model is None:
+            return
+        memorized = [name for name, live in model.attributes.items() if live.spec.memorized]
+        store = type(self).store_of(self.get_name(), memorized) if memorized else None
+        self._wait(self.loop_thread.submit(model.start(store)), 2.0)
+
+    def stop_model(self) -> None:
+        """End the work and leave the hardware as it is."""
+        model, self.model = self.model, None
+        self._config_events = None
+        if model is not None:
+            self._wait(self.loop_thread.submit(model.stop()), 9.0)
+
+    def dev_state(self) -> tango.DevState:
+        if self.model is None:
+            return tango.DevState.FAULT
+        return to_tango(self.model.state_attribute.spec.datatype, self.model.state)
+
+    def dev_status(self) -> str:
+        return self.model.status if self.model is not None else f"The device is in FAULT state.\n{self._trouble}"
+
+    # Attributes ---------------------------------------------------------------------------------------------------
+
+    def _add_attributes(self, model: Device) -> None:
+        known = self.get_device_attr()
+        inherited = {known.get_attr_by_ind(i).get_name() for i in range(known.get_attr_nb())} - {"State", "Status"}
+        for name in inherited - set(model.attributes):
+            # cppTango gives a device the dynamic attributes of its class's earlier devices, and of its own former life.
+            self.remove_attribute(name, clean_db=False)
+        for name, live in model.attributes.items():
+            words = configuration.declaration(live.spec)
+            self.add_attribute(
+                tango.server.attribute(
+                    name=name,
+                    dtype=attribute_dtype(live.spec.datatype),
+                    fget=_reader(live) if live.spec.readable else None,
+                    fset=_writer(name) if live.spec.writable else None,
+                    read_green_mode=False,
+                    write_green_mode=False,
+                    **words,
+                )
+            )
+            self.set_change_event(name, True, False)
+            self.set_archive_event(name, True, False)
+            configuration.adopt(live, self.get_device_attr().get_attr_by_name(name).get_properties())
+            live.subscribe(self._on_publication)
+            self._write_value(live)
+        pairs: dict[str, LiveAttribute[Any]] = {"State": model.state_attribute, "Status": model.status_attribute}
+        for name, live in pairs.items():
+            self.set_change_event(name, True, False)
+            self.set_archive_event(name, True, False)
+            live.subscribe(functools.partial(self._on_state, name))
+
+    def _on_publication(self, live: LiveAttribute[Any], reading: Reading[Any], event: Event) -> None:
+        if Event.SETPOINT in event:
+            # An event pushed now would carry the previous set value: measured. So it is set first.
+            self._write_value(live)
+            reading, event = live.reading, event | Event.CHANGE
+        if Event.CONFIG in event:
+            self._tell_configuration(live)
+        if live.spec.readable:
+            self.pusher.push(self, live.name, live.spec.datatype, reading, event)
+
+    def _on_state(self, name: str, live: LiveAttribute[Any], reading: Reading[Any], event: Event) -> None:
+        self.pusher.push(self, name, live.spec.datatype, reading, event)
+
+    def _write_value(self, live: LiveAttribute[Any]) -> None:
+        if live.spec.writable and live.setpoint is not None and live.spec.datatype.kind is not Kind.ENCODED:
+            value = to_tango(live.spec.datatype, live.setpoint.value)
+            self.get_device_attr().get_w_attr_by_name(live.name).set_write_value(value)
+
+    def _tell_configuration(self, live: LiveAttribute[Any]) -> None:
+        attr = self.get_device_attr().get_attr_by_name(live.name)
+        properties = attr.get_properties()
+        if live.spec.unit != configuration.known(properties.unit):
+            properties.unit = live.spec.unit
+            try:
+                attr.set_properties(properties)
+            except tango.DevFailed as error:
+                self._log().warning("the unit of %s is not told to Tango: %s", live.name, error.args[0].desc)
+
+    def subscribe_configuration(self, device: str) -> None:
+        """Adopt limits and bounds that a client changes by ``set_attribute_config`` while the device runs.
+
+        Args:
+            device: the name by which this process reaches the device, with the database's address or ``#dbase=no``.
+        """
+        if self.model is None:
+            return
+        proxy = tango.DeviceProxy(device)
+        for name, live in self.model.attributes.items():
+            if live.spec.datatype.is_number:
+                proxy.subscribe_event(
+                    name,
+                    tango.EventType.ATTR_CONF_EVENT,
+                    functools.partial(self._on_configuration, name),
+                    sub_mode=tango.EventSubMode.AsyncRead,
+                )
+        self._config_events = proxy
+
+    def _on_configuration(self, name: str, event: tango.AttrConfEventData) -> None:
+        model = self.model
+        if event.err or model is None or name not in model.attributes:
+            return
+        self.loop_thread.loop.call_soon_threadsafe(configuration.adopt_event, model.attributes[name], event.attr_conf)
+
+    def _put(self, name: str, value: Any) -> None:
+        model = self._working()
+        self._through_loop(model.put(name, from_tango(model.attributes[name].spec.datatype, value)), f"writing {name}")
+
+    # Commands -----------------------------------------------------------------------------------------------------
+
+    def _add_commands(self, model: Device) -> None:
+        for name, command in model.commands.items():
+            spec = command.spec
+            function = _runner(self, spec)
+            words: dict[str, Any] = {"dtype_in": argument_type(spec), "dtype_out": result_type(spec)}
+            if spec.arguments:
+                words["doc_in"] = "; ".join(f"{a.name} [{a.unit or '-'}] {a.doc}".strip() for a in spec.arguments)
+            words["doc_out"] = spec.doc or "nothing"
+            level = tango.DispLevel.EXPERT if spec.level == "expert" else tango.DispLevel.OPERATOR
+            self.add_command(tango.server.command(function, display_level=level, **words), device_level=True)
+            function.__name__ = name
+
+    def _run(self, spec: CommandSpec, argument: Any) -> Any:
+        model = self._working()
+        try:
+            arguments = arguments_from_tango(spec, argument)
+        except Exception as error:
+            raise dev_failed(error, f"{self.get_name()}/{spec.name}") from None
+        result = self._through_loop(model.run(spec.name, arguments), spec.name)
+        return result_to_tango(spec, result)
+
+    # The way through the loop -------------------------------------------------------------------------------------
+
+    def _working(self) -> Device:
+        if self.model is None:
+            raise dev_failed(ConfigurationError(self.get_name(), [self._trouble]), self.get_name())
+        return self.model
+
+    def _through_loop(self, work: Any, what: str) -> Any:
+        future = self.loop_thread.submit(work)
+        try:
+            return self._wait(future, LOOP_TIMEOUT)
+        except concurrent.futures.TimeoutError as error:
+            future.cancel()
+            late = error if str(error) else TimeoutError(f"{what}: the server's loop does not answer")
+            raise dev_failed(late, f"{self.get_name()}/{what}") from None
+        except Exception as error:
+            raise dev_failed(error, f"{self.get_name()}/{what}") from None
+
+    def _wait(self, future: concurrent.futures.Future[Any], seconds: float) -> Any:
+        # Gives the device's monitor back while it waits: other clients' reads, and the loop's own pushes, need it.
+        with tango.AutoTangoAllowThreads(self):
+            return future.result(seconds)
+
+    def _log(self) -> logging.Logger:
+        return logging.getLogger(f"diptych.{self.get_name()}")
+
+
+def dev_failed(error: BaseException, origin: str) -> tango.DevFailed:
+    """The Tango exception for an error of the model: reason = class name, description = text, unchanged."""
+    try:
+        tango.Except.throw_exception(reason(error), str(error) or type(error).__name__, origin)
+    except tango.DevFailed as failed:
+        return failed
+    raise AssertionError("unreachable")
+
+
+def _reader(live: LiveAttribute[Any]) -> Callable[[Any, Any], None]:
+    """The read method of one attribute; it touches neither the loop nor the hardware."""
+    datatype, name = live.spec.datatype, live.name
+    plain = datatype.kind not in (Kind.ENUM, Kind.STATE, Kind.ENCODED)
+
+    def read(device: TangoDevice, attr: tango.Attribute) -> None:
+        model = device.model
+        if model is None:
+            raise dev_failed(NotConnectedError(f"{device.get_name()} is being initialised"), device.get_name())
+        reading = model.attributes[name].reading
+        value = reading.value
+        if value is None:
+            attr.set_quality(tango.AttrQuality.ATTR_INVALID)
+            attr.set_date(tango.TimeVal.fromtimestamp(reading.timestamp))
+        elif plain:
+            attr.set_value_date_quality(value, reading.timestamp, QUALITIES[reading.quality])
+        elif datatype.kind is Kind.ENCODED:
+            attr.set_value_date_quality(value.format, value.data, reading.timestamp, QUALITIES[reading.quality])
+        else:
+            attr.set_value_date_quality(to_tango(datatype, value), reading.timestamp, QUALITIES[reading.quality])
+
+    return read
+
+
+def _writer(name: str) -> Callable[[Any, Any], None]:
+    def write(device: TangoDevice, attr: tango.WAttribute) -> None:
+        device._put(name, attr.get_write_value())
+
+    return write
+
+
+def _runner(device: TangoDevice, spec: CommandSpec) -> Callable[..., Any]:
+    if spec.arguments:
+
+        def run(argument: Any) -> Any:
+            return device._run(spec, argument)
+    else:
+
+        def run() -> Any:  # type: ignore[misc]
+            return device._run(spec, None)
+
+    run.__name__ = spec.name
+    return run
+
+
+def tango_class(
+    name: str,
+    model_class: type[Device],
+    loop_thread: LoopThread,
+    pusher: Pusher,
+    properties_of: Callable[[str], Mapping[str, Any]],
+    store_of: Callable[[str, list[str]], Store | None],
+) -> type[TangoDevice]:
+    """The Tango class ``name`` for a model class."""
+    return type(
+        name,
+        (TangoDevice,),
+        {
+            "__doc__": model_class.__doc__,
+            "model_class": model_class,
+            "loop_thread": loop_thread,
+            "pusher": pusher,
+            "properties_of": staticmethod(properties_of),
+            "store_of": staticmethod(store_of),
+        },
+    )

@@ -1,0 +1,81 @@
+"""Start a real Tango server for a test, without a database, and talk to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tango
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def wait_until(true: Callable[[], Any], seconds: float = 10.0, what: str = "") -> Any:
+    """Wait until a condition holds, and return what it gave; fails with the last exception or value at the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        last: Any
+        try:
+            last = true()
+            if last:
+                return last
+        except (tango.DevFailed, OSError, AssertionError) as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what} (last: {last!r})")
+        time.sleep(0.01)
+
+
+@dataclass
+class Server:
+    process: subprocess.Popen[bytes]
+    port: int
+    device: str
+    log: Path
+
+    @property
+    def address(self) -> str:
+        return f"tango://127.0.0.1:{self.port}/{self.device}#dbase=no"
+
+    def proxy(self) -> tango.DeviceProxy:
+        return tango.DeviceProxy(self.address)
+
+
+@contextmanager
+def serving(
+    device_class: str, device: str, properties: Mapping[str, Any] | None = None, *, folder: Path, port: int = 0
+) -> Iterator[Server]:
+    """A server process with one device of ``module:Class``; ends it and demands a clean end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log, said = folder / "server.log", folder / "port"
+    said.unlink(missing_ok=True)
+    arguments = [f"{key}={value}" for key, value in (properties or {}).items()]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.serve", device_class, device, str(folder), str(port), *arguments],
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "TANGO_HOST": ""},
+        )
+    try:
+        wait_until(lambda: said.exists() or process.poll() is not None, 20.0, "the server starts")
+        assert process.poll() is None, log.read_text()
+        server = Server(process, int(said.read_text()), device, log)
+        wait_until(lambda: server.proxy().ping() >= 0, 10.0, "the device answers")
+        yield server
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10.0) == 0, log.read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
