@@ -10,13 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import tango
 from dsconfig.tangodb import get_classes_properties, get_servers_with_filters, is_protected
 
 from devices.core.errors import NotConnectedError
-from servers.facility.facility_file import SERVER_NAME, Facility, Properties
+from servers.facility import record
+from servers.facility.facility_file import SERVER_NAME, Facility, Properties, short_server_name
+from servers.facility.instance import Instance, stop
+from servers.facility.place import database_of, facility_of
+from servers.facility.rehearsal import rehearse
 
 Apply = Callable[[tango.Database], None]
 Kind = Literal["add", "change", "delete"]
@@ -42,6 +47,42 @@ class Change:
 
     def __str__(self) -> str:
         return f"{_SIGNS[self.kind]} {self.text}"
+
+
+def register(
+    file: Path, *, dry_run: bool, restart: bool, state_dir: Path, port_offset: int, tango_host: str | None
+) -> Iterator[str]:
+    """Bring a Tango database up to a facility file; gives the lines to show: the differences first.
+
+    Raises:
+        ConfigurationError: the file is wrong; nothing was changed.
+        NotConnectedError: there is no database.
+    """
+    facility = facility_of(file, state_dir, port_offset, to_run=False)
+    rehearse(facility)
+    host = database_of(state_dir, tango_host or facility.tango_host)
+    database = open_database(host)
+    running = record.running(state_dir)
+    own = running is not None and running.own_database and running.tango_host == host
+    whole = own and running is not None and Path(running.facility) == facility.path
+    changes = differences(facility, database, whole=whole)
+    yield from map(str, changes)
+    if not changes:
+        yield f"{host} agrees with {file}: nothing to do"
+        return
+    if dry_run:
+        yield f"{len(changes)} changes, none made (dry run)"
+        return
+    apply(changes, database)
+    yield f"{len(changes)} changes made in {host}"
+    for server in running_servers(changes, database):
+        name = short_server_name(server)
+        if restart and own:
+            stop(name, state_dir)
+            yield Instance(name, facility, host).start_in_background()
+        else:
+            hint = f"`diptych register {file} --restart` restarts it" if own else "restart it where it runs"
+            yield f"{name} runs; what changed (alarm limits too) holds from its next restart: {hint}"
 
 
 def open_database(tango_host: str) -> tango.Database:

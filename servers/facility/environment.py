@@ -51,6 +51,14 @@ def child_environment(ports: Ports, tango_host: str) -> dict[str, str]:
     return {**inherited, **facility_environment(ports, tango_host), "PYTHONUNBUFFERED": "1"}
 
 
+def adopt(ports: Ports, tango_host: str) -> None:
+    """Make this process itself a client of this facility and of no other; before tango or caproto is imported."""
+    for name in foreign_variables(os.environ):
+        if not name.startswith("DIPTYCH_"):
+            del os.environ[name]
+    os.environ.update(facility_environment(ports, tango_host))
+
+
 def export_lines(ports: Ports, tango_host: str, state_dir: Path) -> list[str]:
     """Shell lines for ``eval "$(diptych env)"``; the programs beside this Python come first in PATH."""
     programs = Path(sys.executable).absolute().parent

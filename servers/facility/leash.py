@@ -24,6 +24,11 @@ GRACE_SECONDS: Final = 5.0
 _PR_SET_PDEATHSIG: Final = 1
 
 
+def is_held() -> bool:
+    """Whether a supervisor started this process (before `attach`)."""
+    return FD_VARIABLE in os.environ
+
+
 def attach() -> None:
     """End this process (SIGTERM, after 5 s its whole process group by SIGKILL) when the supervisor ends.
 

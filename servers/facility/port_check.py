@@ -7,9 +7,20 @@ import errno
 import socket
 from collections.abc import Iterable
 
+from servers.facility.facility_file import Facility
 from servers.facility.ports import LOOPBACK, Ports
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
+
+
+def needed(facility: Facility, *, own_database: bool) -> list[tuple[str, socket.SocketKind]]:
+    """The services that a facility will have on this machine: name and kind of socket."""
+    services = [(f"sim.{name}", STREAM) for name, simulator in facility.simulators.items() if simulator.port]
+    if own_database:
+        services.append(("tango", STREAM))
+    if facility.mirrors:
+        services += [("ca", STREAM), ("ca", DATAGRAM), ("pva", STREAM)]
+    return services
 
 
 def taken_ports(services: Iterable[tuple[str, socket.SocketKind]], ports: Ports) -> list[str]:
@@ -19,12 +30,13 @@ def taken_ports(services: Iterable[tuple[str, socket.SocketKind]], ports: Ports)
         services: service name and the kind of socket it will have.
         ports: the shifted port table.
     """
-    return [
+    lines = (
         f"port {ports[service]} ({service}) is in use by {port_holder(ports[service], kind)}; "
         f"end that, or shift all ports with --port-offset {_another_offset(ports)}"
         for service, kind in services
         if is_taken(ports[service], kind)
-    ]
+    )
+    return list(dict.fromkeys(lines))
 
 
 def is_taken(port: int, kind: socket.SocketKind = STREAM) -> bool:

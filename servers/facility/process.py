@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from servers.facility.leash import FD_VARIABLE
-
-LOG_LIMIT_BYTES: Final = 5 << 20
+from servers.facility.log_file import LogFile
 
 # Waits before the 1st, 2nd, ... start in a row; a process that lived 10 s begins anew. Back within 5 s even at the end.
 BACK_OFF_SECONDS: Final = (0.0, 0.3, 0.6, 1.2, 2.5)
@@ -44,7 +41,7 @@ class Process:
     Args:
         program: what to run.
         environment: its whole environment.
-        log_path: where its stdout and stderr go.
+        log: where its stdout and stderr go.
         leash_fd: the reading end of the supervisor's pipe.
         announce: called with one line when the process ends unexpectedly or is started again.
         on_start: called after each start.
@@ -54,7 +51,7 @@ class Process:
         self,
         program: Program,
         environment: Mapping[str, str],
-        log_path: Path,
+        log: LogFile,
         leash_fd: int,
         announce: Callable[[str], None],
         on_start: Callable[[Process], None] = lambda process: None,
@@ -64,7 +61,7 @@ class Process:
         self.held_back = asyncio.Event()
         self.held_back.set()
         self._environment = {**environment, FD_VARIABLE: str(leash_fd)}
-        self._log_path = log_path
+        self.log = log
         self._leash_fd = leash_fd
         self._announce = announce
         self._on_start = on_start
@@ -94,10 +91,10 @@ class Process:
                 continue
             failures = 0 if time.monotonic() - started > SETTLED_SECONDS else failures + 1
             delay = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
-            last = self.last_line()
+            last = self.log.last_line()
             self._announce(
                 f"{self.name} {ending(code)}{f': {last}' if last and code > 0 else ''}; starts again"
-                + (f" in {delay:g} s (log: {self._log_path})" if delay else "")
+                + (f" in {delay:g} s (log: {self.log.path})" if delay else "")
             )
             await asyncio.sleep(delay)
 
@@ -126,27 +123,8 @@ class Process:
         if self.pid is not None:
             self._end_group(self.pid)
 
-    def last_line(self) -> str:
-        """The last line of the log, which says why a process ended."""
-        try:
-            with self._log_path.open("rb") as file:
-                file.seek(max(0, self._log_path.stat().st_size - 2000))
-                lines = file.read().decode(errors="replace").split("\n")
-        except OSError:
-            return ""
-        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
-
-    def limit_log(self) -> None:
-        """Move the log to ``NAME.log.1`` when it is long; the file stays the same one, the process has it open."""
-        try:
-            if self._log_path.stat().st_size > LOG_LIMIT_BYTES:
-                shutil.copyfile(self._log_path, self._log_path.with_suffix(".log.1"))
-                os.truncate(self._log_path, 0)
-        except FileNotFoundError:
-            return
-
     async def _start(self) -> asyncio.subprocess.Process:
-        with self._log_path.open("ab") as log:
+        with self.log.path.open("ab") as log:
             child = await asyncio.create_subprocess_exec(
                 *self.program.argv,
                 stdin=asyncio.subprocess.DEVNULL,

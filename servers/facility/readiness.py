@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from servers.facility.facility_file import Facility
 from servers.facility.ports import LOOPBACK
 
 TIMEOUT_MILLISECONDS: Final = 1000
+
+
+def wait_until(question: Callable[[], bool], seconds: float) -> bool:
+    """Ask until the answer is yes or the time is over; returns the last answer."""
+    deadline = time.monotonic() + seconds
+    while not (answer := question()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return answer
 
 
 def database_answers(tango_host: str) -> bool:
@@ -28,9 +37,15 @@ def database_answers(tango_host: str) -> bool:
     return True
 
 
-def server_answers(tango_host: str, server: str) -> bool:
-    """Whether a device server answers a ping of its admin device."""
-    return _state(tango_host, f"dserver/{server}") is not None
+def server_answers(tango_host: str, server: str, *, has_database: bool = True) -> bool:
+    """Whether the admin device of a server answers.
+
+    Args:
+        tango_host: HOST:PORT of the database; of the server itself when there is none.
+        server: ``Diptych/cryocon``.
+        has_database: whether HOST:PORT is a database.
+    """
+    return _state(tango_host, f"dserver/{server}{'' if has_database else '#dbase=no'}") is not None
 
 
 def device_states(tango_host: str, devices: Iterable[str]) -> dict[str, str | None]:

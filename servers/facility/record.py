@@ -25,6 +25,7 @@ class Running:
         tango_host: HOST:PORT of its database.
         ports: service -> port, already shifted.
         offset: by how much they are shifted.
+        own_database: whether the database is the facility's own.
         processes: process -> pid.
         ready: whether READY was printed.
     """
@@ -34,6 +35,7 @@ class Running:
     tango_host: str
     ports: Mapping[str, int]
     offset: int = 0
+    own_database: bool = True
     processes: Mapping[str, int] = field(default_factory=dict)
     ready: bool = False
 

@@ -17,9 +17,11 @@ from typing import Final
 from devices.core.errors import ConfigurationError, NotConnectedError
 from servers.facility import lock, port_check, programs, readiness, record
 from servers.facility.endpoints import table
-from servers.facility.environment import child_environment, facility_environment
+from servers.facility.environment import adopt, child_environment
 from servers.facility.facility_file import Facility, short_server_name
+from servers.facility.log_file import LogFile
 from servers.facility.process import Process, Program
+from servers.facility.rehearsal import rehearse
 
 STOP_SECONDS: Final = 5.0
 DATABASE_STOP_SECONDS: Final = 2.0
@@ -52,7 +54,7 @@ class Supervisor:
         self.facility = facility
         self.tango_host = tango_host or facility.ports.endpoint("tango")
         self._own_database = tango_host is None
-        self._log_dir = facility.state_dir / "log"
+        self._log = LogFile.of(facility.state_dir, "facility")
         self._began = time.monotonic()
         self._stop = asyncio.Event()
         self._ready = False
@@ -64,10 +66,9 @@ class Supervisor:
 
     async def run(self) -> int:
         self._check_ports()
-        self._log_dir.mkdir(parents=True, exist_ok=True)
         programs.clear_holds(self.facility.state_dir)
         # The supervisor is a client of its own facility and of no other.
-        os.environ.update(facility_environment(self.facility.ports, self.tango_host))
+        adopt(self.facility.ports, self.tango_host)
         self._environment = child_environment(self.facility.ports, self.tango_host)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -94,9 +95,10 @@ class Supervisor:
 
     async def _bring_up_and_watch(self) -> None:
         self._announce(
-            f"starting {self.facility.name} ({self.facility.path}), state and logs in {self._log_dir.parent}"
+            f"starting {self.facility.name} ({self.facility.path}), state and logs in {self.facility.state_dir}"
         )
-        await self._start_database()
+        # Both take seconds; nothing is registered before the devices are known to be sound.
+        await asyncio.gather(self._start_database(), asyncio.to_thread(rehearse, self.facility))
         await asyncio.to_thread(self._register)
         for program in programs.all_but_database(self.facility, self.tango_host):
             self._keep(program)
@@ -114,7 +116,7 @@ class Supervisor:
             if time.monotonic() > deadline:
                 raise NotConnectedError(
                     f"no Tango database answers at {self.tango_host}"
-                    + (f": {self._processes['database'].last_line()}" if self._own_database else "")
+                    + (f": {self._processes['database'].log.last_line()}" if self._own_database else "")
                 )
             await asyncio.sleep(0.05)
         self._announce(f"Tango database answers at {self.tango_host}")
@@ -158,7 +160,7 @@ class Supervisor:
             if time.monotonic() - checked > LOG_CHECK_SECONDS:
                 checked = time.monotonic()
                 for process in self._processes.values():
-                    process.limit_log()
+                    process.log.limit()
             await asyncio.sleep(HOLD_CHECK_SECONDS)
 
     async def _obey_hold(self, name: str, process: Process) -> None:
@@ -174,11 +176,11 @@ class Supervisor:
             process.held_back.set()
 
     def _keep(self, program: Program) -> None:
-        log_path = self._log_dir / f"{program.name.replace('/', '.')}.log"
+        log = LogFile.of(self.facility.state_dir, program.name)
+        log.limit()
         process = Process(
-            program, self._environment, log_path, self._leash_fd, announce=self._announce, on_start=self._on_start
+            program, self._environment, log, self._leash_fd, announce=self._announce, on_start=self._on_start
         )
-        process.limit_log()
         self._processes[program.name] = process
         self._run(process.keep_running())
 
@@ -229,13 +231,9 @@ class Supervisor:
         self._stop.set()
 
     def _check_ports(self) -> None:
-        services = [(f"sim.{name}", port_check.STREAM) for name, sim in self.facility.simulators.items() if sim.port]
-        if self._own_database:
-            services.append(("tango", port_check.STREAM))
-        if self.facility.mirrors:
-            services += [("ca", port_check.STREAM), ("ca", port_check.DATAGRAM), ("pva", port_check.STREAM)]
-        if taken := port_check.taken_ports(services, self.facility.ports):
-            raise ConfigurationError(self.facility.path.name, dict.fromkeys(taken))
+        needed = port_check.needed(self.facility, own_database=self._own_database)
+        if taken := port_check.taken_ports(needed, self.facility.ports):
+            raise ConfigurationError(self.facility.path.name, taken)
 
     @contextlib.contextmanager
     def _leash(self) -> Iterator[None]:
@@ -256,10 +254,11 @@ class Supervisor:
             ports={service: self.facility.ports[service] for service in table},
             processes={name: process.pid for name, process in self._processes.items() if process.pid is not None},
             offset=self.facility.ports.offset,
+            own_database=self._own_database,
             ready=self._ready,
         ).write(self.facility.state_dir)
 
     def _announce(self, line: str) -> None:
         print(f"{time.monotonic() - self._began:6.1f} s  {line}", flush=True)
-        with (self._log_dir / "facility.log").open("a") as log:
+        with self._log.path.open("a") as log:
             log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {line}\n")

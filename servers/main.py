@@ -1,0 +1,264 @@
+"""The ``diptych`` command. Everything heavy is imported by the command that needs it, so that --help is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from devices.core.errors import ConfigurationError, DiptychError
+
+DEFAULT_STATE_DIR = Path("var")
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+class OneLineErrors(click.Group):
+    """A command group whose errors are clear lines on stderr and an exit code, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            lines = [f"{error.subject}: {problem}" for problem in error.problems]
+        except DiptychError as error:
+            lines = [str(error)]
+        except OSError as error:
+            lines = [f"{error.filename or error.__class__.__name__}: {error.strerror or error}"]
+        except Exception as error:
+            if not (text := tango_text(error)):
+                raise
+            lines = [text]
+        for line in lines:
+            click.echo(f"error: {line}", err=True)
+        ctx.exit(1)
+
+
+def tango_text(error: Exception) -> str:
+    """What a Tango error says, in one line; empty for any other exception."""
+    tango = sys.modules.get("tango")
+    if tango is None or not isinstance(error, tango.DevFailed):
+        return ""
+    first = error.args[0]
+    return f"{first.reason}: {' '.join(first.desc.split())}"
+
+
+def option_group(*options: Callable[[CommandT], CommandT]) -> Callable[[CommandT], CommandT]:
+    """Several options as one decorator."""
+
+    def decorate(command: CommandT) -> CommandT:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+state_dir_option = partial(
+    click.option,
+    "--state-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_STATE_DIR,
+    show_default=True,
+    help="Database, logs and files of the facility.",
+)
+port_offset_option = partial(
+    click.option, "--port-offset", type=int, default=0, show_default=True, help="Added to every port."
+)
+tango_host_option = partial(
+    click.option, "--tango-host", metavar="HOST:PORT", help="An existing Tango database instead of the facility's own."
+)
+facility_option = click.option(
+    "--facility", "facility_path", type=click.Path(path_type=Path), help="The facility's JSON file."
+)
+# A client also finds its facility through what `diptych env` exported; a server never listens to the shell.
+client_options = option_group(state_dir_option(envvar="DIPTYCH_STATE_DIR"), tango_host_option())
+server_options = option_group(facility_option, state_dir_option(), port_offset_option(), tango_host_option())
+
+
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="diptych")
+def main() -> None:
+    """Instruments written once, served through Tango and mirrored as EPICS PVs."""
+
+
+@main.command()
+@click.argument("facility", type=click.Path(path_type=Path), required=False)
+@option_group(state_dir_option(), port_offset_option(), tango_host_option())
+def up(facility: Path | None, state_dir: Path, port_offset: int, tango_host: str | None) -> None:
+    """Run a whole facility until Ctrl-C; FACILITY is a dsconfig JSON file [dbconfig/demo.json]."""
+    from servers.facility.facility_file import read_facility
+    from servers.facility.place import default_facility
+    from servers.facility.supervisor import run_facility
+
+    path = facility or default_facility()
+    sys.exit(run_facility(read_facility(path, state_dir=state_dir, offset=port_offset), tango_host))
+
+
+@main.command()
+@option_group(state_dir_option(), port_offset_option())
+def env(state_dir: Path, port_offset: int) -> None:
+    """Print what a shell needs to reach the facility: eval "$(diptych env)"."""
+    from servers.facility import record
+    from servers.facility.environment import export_lines
+    from servers.facility.ports import Ports
+
+    if running := record.running(state_dir):
+        ports, tango_host = running.port_table, running.tango_host
+    else:
+        ports = Ports(offset=port_offset)
+        tango_host = ports.endpoint("tango")
+    click.echo("\n".join(export_lines(ports, tango_host, state_dir)))
+
+
+@main.command()
+@click.argument("instance")
+@click.option(
+    "--file",
+    "file_path",
+    type=click.Path(path_type=Path),
+    help="Serve this facility file's instrument alone, without a database.",
+)
+@click.option("--background", is_flag=True, help="Return when it answers; `diptych stop INSTANCE` ends it.")
+@server_options
+def serve(instance: str, file_path: Path | None, background: bool, **place: Any) -> None:
+    """Serve one instrument (a server instance of the facility) until Ctrl-C."""
+    from servers.facility.instance import Instance
+
+    found = Instance.find(instance, file_path, **place)
+    if background:
+        click.echo(found.start_in_background())
+    else:
+        sys.exit(found.serve())
+
+
+@main.command()
+@click.argument("instance")
+@server_options
+def mirror(instance: str, **place: Any) -> None:
+    """Serve one EPICS mirror of the facility until Ctrl-C."""
+    from servers.facility.instance import Instance
+
+    sys.exit(Instance.find(instance, None, **place).serve())
+
+
+@main.command()
+@click.argument("instance")
+@state_dir_option(envvar="DIPTYCH_STATE_DIR")
+def stop(instance: str, state_dir: Path) -> None:
+    """Stop one server, whether `diptych up` or `diptych serve --background` started it."""
+    from servers.facility.instance import stop as stop_instance
+
+    click.echo(stop_instance(instance, state_dir))
+
+
+@main.command()
+@click.argument("kind")
+@click.option("--port", type=int, default=0, help="TCP port on loopback; 0: none, or any.")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="For the simulator; repeatable.")
+def sim(kind: str, port: int, options: tuple[str, ...]) -> None:
+    """Run a simulator until Ctrl-C; KIND is a module of devices.simulators."""
+    from servers.facility import simulator
+
+    simulator.run(kind, port, simulator.parse_options(options))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--restart", is_flag=True, help="Restart the servers that read what changed only when they start.")
+@option_group(state_dir_option(envvar="DIPTYCH_STATE_DIR"), port_offset_option(), tango_host_option())
+def register(file: Path, dry_run: bool, restart: bool, **place: Any) -> None:
+    """Bring a Tango database up to a facility file; shows the difference first."""
+    from servers import registry
+
+    for line in registry.register(file, dry_run=dry_run, restart=restart, **place):
+        click.echo(line)
+
+
+@main.command("ls")
+@click.argument("pattern", default="*")
+@click.option("--pvs", is_flag=True, help="The PVs of each device instead.")
+@client_options
+def list_devices(pattern: str, pvs: bool, **place: Any) -> None:
+    """List the devices that run, with state and server."""
+    for line in (client().list_pvs if pvs else client().list_devices)(pattern, **place):
+        click.echo(line)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, metavar="DEVICE/ATTRIBUTE...")
+@client_options
+def get(paths: tuple[str, ...], **place: Any) -> None:
+    """Read attributes: diptych get cryo/cryocon/1/setpoint_1."""
+    for path in paths:
+        value = client().get(path, **place)
+        click.echo(value if len(paths) == 1 else f"{path}  {value}")
+
+
+@main.command()
+@click.argument("path", metavar="DEVICE/ATTRIBUTE")
+@click.argument("words", nargs=-1, required=True, metavar="VALUE...", type=click.UNPROCESSED)
+@client_options
+def put(path: str, words: tuple[str, ...], **place: Any) -> None:
+    """Write an attribute: a number, a text, an enumeration label; several words or a JSON list for an array."""
+    client().put(path, words, **place)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, metavar="DEVICE/ATTRIBUTE...")
+@click.option("--count", type=int, help="End after so many lines.")
+@client_options
+def monitor(paths: tuple[str, ...], count: int | None, **place: Any) -> None:
+    """Print each change of attributes until Ctrl-C."""
+    for line in client().monitor(paths, count, **place):
+        click.echo(line)
+
+
+@main.command()
+@click.argument("path", metavar="DEVICE/COMMAND")
+@click.argument("words", nargs=-1, metavar="ARGUMENT...", type=click.UNPROCESSED)
+@click.option("--wait", is_flag=True, help="Of an operation: show its progress and wait for its end.")
+@client_options
+def call(path: str, words: tuple[str, ...], wait: bool, **place: Any) -> None:
+    """Run a command: diptych call cryo/cryocon/1/auto_tune loop=1 (a single argument needs no name)."""
+    for line in client().call(path, words, wait, **place):
+        click.echo(line)
+
+
+@main.command()
+@click.argument("device")
+@click.option("--json", "as_json", is_flag=True, help="The description as programs read it.")
+@client_options
+def describe(device: str, as_json: bool, **place: Any) -> None:
+    """What a device has: attributes with unit and limits, commands with arguments."""
+    for line in client().describe(device, as_json, **place):
+        click.echo(line)
+
+
+@main.command()
+@option_group(state_dir_option(envvar="DIPTYCH_STATE_DIR"), port_offset_option(), tango_host_option())
+def doctor(**place: Any) -> None:
+    """Say what is wrong here and what to do about it."""
+    from servers.facility import doctor as examination
+
+    findings = examination.examine(**place)
+    for finding in findings:
+        click.echo(finding)
+    click.echo("nothing is wrong" if not findings else f"{len(findings)} findings", err=bool(findings))
+    sys.exit(1 if findings else 0)
+
+
+def client() -> Any:
+    """The commands for a person's quick look."""
+    from servers.facility import client as module
+
+    return module
+
+
+if __name__ == "__main__":
+    main()
