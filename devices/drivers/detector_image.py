@@ -142,7 +142,7 @@ def decode_detector_image(data: bytes, name: str) -> DetectorImage:
 def _decode_tiff(data: bytes) -> DetectorImage:
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         try:
-            page = tiff.pages[0]
+            page = tiff.pages.first
         except IndexError:
             raise ValueError("truncated: the description of the frame is missing") from None
         _check_pixels(page.shape)
@@ -210,7 +210,7 @@ def _decode_edf(data: bytes) -> DetectorImage:
     if data[end.end() + total * dtype.itemsize :].lstrip()[:1] == b"{":
         raise ValueError("holds more than one frame")
     pixels = np.frombuffer(data, dtype, total, end.end()).reshape(shape)
-    return _image(pixels.astype(dtype.newbyteorder("=")), header)
+    return _image(pixels.copy(), header)
 
 
 def _check_pixels(shape: tuple[int, ...]) -> int:
@@ -236,6 +236,7 @@ def _image(pixels: NDArray[Any], header: Mapping[str, str]) -> DetectorImage:
     fields = {key.lower().replace("_", ""): value for key, value in header.items()}
     exposure = next((fields[key] for key in ("exposuretime", "counttime", "acqexpotime") if key in fields), None)
     date = next((fields[key] for key in ("date", "datetime", "time", "timeofday") if key in fields), None)
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     return DetectorImage(pixels, _leading_number(exposure), _timestamp(date), header)
 
 
