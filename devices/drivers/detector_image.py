@@ -124,7 +124,7 @@ def decode_detector_image(data: bytes, name: str) -> DetectorImage:
         kind, decode = "TIFF", _decode_tiff
     elif data.startswith(b"###CBF") or _CBF_SECTION in data[:MAX_HEADER_BYTES]:
         kind, decode = "CBF", _decode_cbf
-    elif data.lstrip()[:1] == b"{":
+    elif data[:64].lstrip()[:1] == b"{":
         kind, decode = "EDF", _decode_edf
     else:
         raise ProtocolError(f"{name}: not a TIFF, CBF or EDF image (it starts with {data[:8]!r})")
@@ -146,6 +146,9 @@ def _decode_tiff(data: bytes) -> DetectorImage:
         except IndexError:
             raise ValueError("truncated: the description of the frame is missing") from None
         _check_pixels(page.shape)
+        if page.compression != 1:
+            # Detectors do not compress TIFF, and a small compressed file may fill the memory.
+            raise ValueError(f"the compression {page.compression!r} is not supported: write it uncompressed")
         with contextlib.suppress(IndexError):
             tiff.pages[1]
             raise ValueError("holds more than one frame")
@@ -234,10 +237,14 @@ def _comments(text: str) -> dict[str, str]:
 
 def _image(pixels: NDArray[Any], header: Mapping[str, str]) -> DetectorImage:
     fields = {key.lower().replace("_", ""): value for key, value in header.items()}
-    exposure = next((fields[key] for key in ("exposuretime", "counttime", "acqexpotime") if key in fields), None)
-    date = next((fields[key] for key in ("date", "datetime", "time", "timeofday") if key in fields), None)
-    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    return DetectorImage(pixels, _leading_number(exposure), _timestamp(date), header)
+    exposures = (_leading_number(fields.get(key)) for key in ("exposuretime", "counttime", "acqexpotime"))
+    dates = (_timestamp(fields.get(key)) for key in ("date", "datetime", "time", "timeofday"))
+    return DetectorImage(
+        data=pixels.astype(pixels.dtype.newbyteorder("="), copy=False),
+        exposure_seconds=next((seconds for seconds in exposures if seconds is not None), None),
+        timestamp=next((seconds for seconds in dates if seconds is not None), None),
+        header=header,
+    )
 
 
 def _leading_number(text: str | None) -> float | None:

@@ -76,8 +76,9 @@ class Integrator:
             first, shares, self._counts, span = pixel_bins(geometry, valid, len(self._layers))
             patterns, pattern = np.unique(shares, return_inverse=True)
             weights = patterns.astype("<u8").view("<u2").reshape(-1, LANES).astype(np.float64)
-            small = np.min_scalar_type(max(len(patterns) - 1, 0))
-            self._layers.append(_Layer(first.astype(np.min_scalar_type(geometry.bins)), pattern.astype(small), weights))
+            first_type = np.uint16 if geometry.bins <= 1 << 16 else np.uint32
+            pattern_type = np.min_scalar_type(max(len(patterns) - 1, 0))
+            self._layers.append(_Layer(first.astype(first_type), pattern.astype(pattern_type), weights))
 
     def integrate(self, image: NDArray[Any]) -> Profile:
         """The azimuthal mean of a frame.
