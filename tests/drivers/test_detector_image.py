@@ -107,7 +107,7 @@ def test_an_edf_frame_of_a_big_endian_machine_is_read() -> None:
 
 def test_a_compressed_tiff_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tiff_file(tmp_path / "a.tif", compression="zlib")
-    with pytest.raises(ProtocolError, match="ADOBE_DEFLATE.* is not supported: write it uncompressed"):
+    with pytest.raises(ProtocolError, match=r"ADOBE_DEFLATE.* is not supported: write it uncompressed"):
         read_detector_image(path)
 
 
