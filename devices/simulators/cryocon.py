@@ -23,7 +23,7 @@ TICK = 0.02
 """How often simulated time moves on, in s of real time."""
 
 LONGEST = 4096
-"""A client that sends this much without a line end loses it."""
+"""No more than this is kept of a line whose end has not come, in bytes."""
 
 MESSAGES_KEPT = 10_000
 
@@ -203,13 +203,12 @@ class Conversation:
 
     async def answers(self, data: bytes) -> AsyncIterator[bytes]:
         """The answers to the lines that these bytes complete."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        *lines, rest = (self._rest + data).split(b"\n")
+        # Of a line that never ends only the beginning is kept, which is too long to be taken.
+        self._rest = rest[:LONGEST]
         for line in lines:
             if (answer := await self._simulator.reply(self._session, line)) is not None:
                 yield answer
-        if len(self._rest) > LONGEST:
-            self._rest = b""
-            yield b"NACK\r\n"
 
 
 class _Udp(asyncio.DatagramProtocol):
