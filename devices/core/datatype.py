@@ -96,13 +96,18 @@ class DataType:
         origin = typing.get_origin(python_type)
         if origin is typing.Annotated:
             return cls.of(typing.get_args(python_type)[0], shape, text_limit)
-        if origin in (list, tuple, Sequence) or origin is np.ndarray:
-            inner = typing.get_args(python_type)[-1 if origin is np.ndarray else 0]
-            if origin is np.ndarray:
-                inner = typing.get_args(inner)[0]
+        if len(shape) > 2 or any(n < 1 for n in shape):
+            raise TypeError(f"{shape} is not a shape of the model: (), (n,) or (rows, columns)")
+        if python_type is np.ndarray or origin is np.ndarray:
+            # numpy.ndarray, ndarray[Any, Any] and ndarray[Any, dtype[X]]: the first two leave the element type open.
+            inner = next(iter(typing.get_args((typing.get_args(python_type) or (Any,))[-1])), float)
             return cls.of(inner, shape or (DEFAULT_ARGUMENT_LENGTH,), text_limit)
+        if origin in (list, tuple, Sequence):
+            return cls.of(typing.get_args(python_type)[0], shape or (DEFAULT_ARGUMENT_LENGTH,), text_limit)
         if origin is typing.Literal:
             choices = typing.get_args(python_type)
+            if not all(isinstance(choice, str) for choice in choices):
+                raise TypeError(f"{python_type} is not a type of the model: its choices are not texts")
             return cls(Kind.STRING, shape, None, tuple(choices), text_limit)
         if isinstance(python_type, types.GenericAlias):
             raise TypeError(f"{python_type} is not a type of the model")
@@ -110,12 +115,14 @@ class DataType:
             if python_type is DeviceState:
                 return cls(Kind.STATE, shape, python_type, tuple(m.name for m in python_type))
             return cls(Kind.ENUM, shape, python_type, tuple(label(m) for m in python_type))
-        simple = {bool: Kind.BOOL, int: Kind.INT64, float: Kind.FLOAT64, np.ndarray: Kind.FLOAT64, str: Kind.STRING}
+        simple = {bool: Kind.BOOL, int: Kind.INT64, float: Kind.FLOAT64, str: Kind.STRING}
         if python_type in simple:
             return cls(simple[python_type], shape, text_limit=text_limit)
         if python_type in (Encoded, bytes):
             return cls(Kind.ENCODED, shape)
         try:
+            if python_type in (None, types.NoneType):
+                raise TypeError("numpy would take it for a float64")
             return cls(Kind(np.dtype(python_type).name), shape)
         except (TypeError, ValueError):
             raise TypeError(f"{python_type!r} is not a type of the model") from None
@@ -156,11 +163,23 @@ class DataType:
     def _array(self, value: Any, name: str, copy: bool) -> np.ndarray[Any, Any]:
         try:
             raw = np.asarray(value)
+            if self.kind in INTEGERS and raw.dtype.kind in "fO" and not isinstance(value, np.ndarray):
+                # numpy makes float64 of a list with numbers on both sides of 2**63, and their last digits are lost.
+                exact = np.array(value, dtype=object)
+                raw = np.array([self._scalar(item, name) for item in exact.flat], self.dtype).reshape(exact.shape)
             if raw.size and raw.dtype.kind not in "biuf":
                 raise TypeError
+            if raw.size == 0 and raw.ndim == 1:
+                # JSON has one empty list for an image of no rows.
+                raw = raw.reshape((0,) * len(self.shape))
             if self.kind in INTEGERS and raw.dtype != self.dtype and raw.size:
                 self._check_integers(raw, name)
-            array = np.array(raw, dtype=self.dtype, copy=True if copy else None, order="C")
+            if self.kind is Kind.BOOL and raw.dtype != self.dtype and not np.isin(raw, (0, 1)).all():
+                raise BadValueError(f"{name} holds numbers other than 0 and 1, bool is expected")
+            with np.errstate(over="raise"):
+                array = np.array(raw, dtype=self.dtype, copy=True if copy else None, order="C")
+        except FloatingPointError:
+            raise RangeError(f"{name} holds a number beyond {np.finfo(self.dtype).max:g} of {self.kind}") from None
         except (TypeError, ValueError, OverflowError) as error:
             if isinstance(error, RangeError | BadValueError):
                 raise
@@ -185,19 +204,15 @@ class DataType:
         kind = self.kind
         if isinstance(value, np.generic):
             value = value.item()
-        if kind is Kind.FLOAT64:
+        if kind in FLOATS:
             if isinstance(value, int | float):
-                return float(value)
+                return self._float(value, name)
         elif kind is Kind.BOOL:
             if isinstance(value, bool) or (isinstance(value, int | float) and value in (0, 1)):
                 return bool(value)
         elif kind in INTEGERS:
             if isinstance(value, int | float):
                 return self._integer(value, name)
-        elif kind is Kind.FLOAT32:
-            if isinstance(value, int | float):
-                with np.errstate(over="ignore"):
-                    return float(np.float32(value))
         elif kind is Kind.STRING:
             if isinstance(value, str):
                 return self._text(value, name)
@@ -209,6 +224,16 @@ class DataType:
         else:
             return self.member(value, name)
         raise BadValueError(f"{name} = {value!r} is not a {kind}")
+
+    def _float(self, value: float, name: str) -> float:
+        try:
+            if self.kind is Kind.FLOAT64:
+                return float(value)
+            with np.errstate(over="raise"):
+                return float(np.float32(value))
+        except (OverflowError, FloatingPointError):
+            most = np.finfo(self.dtype).max
+            raise RangeError(f"{name} = {value!r:.40} is outside [{-most:g}, {most:g}] of {self.kind}") from None
 
     def _integer(self, value: float, name: str) -> int:
         if value != value or value in (float("inf"), float("-inf")) or int(value) != value:
@@ -244,7 +269,7 @@ class DataType:
             for member, text in zip(members, self.labels, strict=True):
                 if text.casefold() == value.strip().casefold():
                     return member
-        elif isinstance(value, int | float) and value == int(value) and 0 <= value < len(members):
+        elif isinstance(value, int | float) and value in range(len(members)):
             return members[int(value)]
         raise RangeError(f"{name} = {value!r} is none of {', '.join(self.labels)}")
 
