@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import tango
 
-from devices.core.errors import BadValueError, DiptychError, InvalidReadingError, UnknownNameError
+from devices.core.errors import BadValueError, DiptychError, InvalidReadingError, NotConnectedError, UnknownNameError
 from servers.facility import value_text
 from servers.facility.place import database_of
 from servers.facility.spelling import did_you_mean
+from servers.facility.tango_database import open_database
 
 TIMEOUT_MILLISECONDS: Final = 5000
 OPERATION_POLL_SECONDS: Final = 0.3
@@ -119,8 +120,7 @@ def describe(device: str, as_json: bool, *, state_dir: Path, tango_host: str | N
 
 
 def _devices(host: str, pattern: str) -> list[str]:
-    address, _, port = host.partition(":")
-    names = tango.Database(address, int(port)).get_device_exported(pattern if "/" in pattern else f"*{pattern}*")
+    names = open_database(host).get_device_exported(pattern if "/" in pattern else f"*{pattern}*")
     return [name for name in names if not name.startswith(("dserver/", "sys/database/"))]
 
 
@@ -138,7 +138,10 @@ def _proxy(host: str, device: str) -> tango.DeviceProxy:
     try:
         proxy = tango.DeviceProxy(device if "://" in device else f"tango://{host}/{device}")
     except tango.DevFailed as error:
-        if error.args[0].reason not in ("DB_DeviceNotDefined", "API_WrongDeviceNameSyntax"):
+        reason = error.args[0].reason
+        if reason in ("API_CantConnectToDatabase", "API_CorbaException"):
+            raise NotConnectedError(f"no Tango database answers at {host or device}") from None
+        if reason not in ("DB_DeviceNotDefined", "API_WrongDeviceNameSyntax"):
             raise
         known = [] if "://" in device else _devices(host, "*")
         raise UnknownNameError(f"there is no device {device} at {host}{did_you_mean(device, known)}") from None

@@ -81,10 +81,9 @@ def _polling(tango_host: str) -> Iterator[str]:
     """Polling switched on in the database: our devices poll by themselves, so the hardware is asked twice."""
     if not readiness.database_answers(tango_host):
         return
-    import tango
+    from servers.facility.tango_database import open_database
 
-    host, _, port = tango_host.partition(":")
-    database = tango.Database(host, int(port))
+    database = open_database(tango_host)
     for device in database.get_device_exported("*"):
         properties = database.get_device_property(device, ["polled_attr", "polled_cmd"])
         for name, entries in properties.items():

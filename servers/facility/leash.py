@@ -7,9 +7,9 @@ the kernel for SIGTERM at the death of the parent (a setting that survives exec)
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
+import select
 import signal
 import sys
 import threading
@@ -39,9 +39,13 @@ def attach() -> None:
         threading.Thread(target=_end_with_supervisor, args=(int(fd),), name="leash", daemon=True).start()
 
 
+def wait_until_cut() -> None:
+    """Wait for the end of the supervisor."""
+    _is_cut(int(os.environ.pop(FD_VARIABLE)), None)
+
+
 def _end_with_supervisor(fd: int) -> None:
-    with contextlib.suppress(OSError):
-        os.read(fd, 1)  # returns at the end of file only: nobody writes
+    _is_cut(fd, None)
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait(GRACE_SECONDS)
     if os.getpgrp() == os.getpid():
@@ -49,15 +53,23 @@ def _end_with_supervisor(fd: int) -> None:
     os._exit(1)
 
 
+def _is_cut(fd: int, milliseconds: int | None) -> bool:
+    """Whether the writing end is closed, which nobody ever writes to; waits for it, for ever with None.
+
+    The pipe is one for all children, so none of them may change its settings (to non-blocking, say).
+    """
+    end = select.poll()
+    end.register(fd, select.POLLIN)
+    return bool(end.poll(milliseconds))
+
+
 def become(command: Sequence[str]) -> None:
     """Turn this process into ``command``, which the kernel ends with the parent."""
     fd = int(os.environ.pop(FD_VARIABLE, "-1"))
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if fd >= 0:
-        os.set_blocking(fd, False)
-        with contextlib.suppress(BlockingIOError):
-            if os.read(fd, 1) == b"":
-                raise SystemExit(1)  # the supervisor died before the kernel was asked
+        if _is_cut(fd, 0):
+            raise SystemExit(1)  # the supervisor died before the kernel was asked
         os.close(fd)
     try:
         os.execvp(command[0], list(command))  # noqa: S606 - an argument list, and no shell is wanted

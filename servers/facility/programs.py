@@ -24,6 +24,11 @@ def database(facility: Facility) -> Program:
     )
 
 
+def guard(facility: Facility) -> Program:
+    """What ends the others when the supervisor is killed."""
+    return Program("guard", [*PYTHON, "servers.facility.guard", "--state-dir", str(facility.state_dir)])
+
+
 def all_but_database(facility: Facility, tango_host: str) -> Iterator[Program]:
     """Simulators first, then the CA repeater, then the servers in their order."""
     for simulator in facility.simulators.values():

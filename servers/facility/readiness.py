@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from devices.core.errors import NotConnectedError
 from servers.facility.facility_file import Facility
 from servers.facility.ports import LOOPBACK
 
@@ -29,10 +30,11 @@ def database_answers(tango_host: str) -> bool:
     """Whether a Tango database answers at HOST:PORT."""
     import tango
 
-    host, _, port = tango_host.partition(":")
+    from servers.facility.tango_database import open_database
+
     try:
-        tango.Database(host, int(port)).get_info()
-    except tango.DevFailed:
+        open_database(tango_host).get_info()
+    except (NotConnectedError, tango.DevFailed):
         return False
     return True
 

@@ -24,7 +24,7 @@ from servers.facility.process import Process, Program
 from servers.facility.rehearsal import rehearse
 
 STOP_SECONDS: Final = 5.0
-DATABASE_STOP_SECONDS: Final = 2.0
+LAST_STOP_SECONDS: Final = 2.0
 DATABASE_START_SECONDS: Final = 30.0
 LOG_CHECK_SECONDS: Final = 10.0
 HOLD_CHECK_SECONDS: Final = 0.3
@@ -97,6 +97,7 @@ class Supervisor:
         self._announce(
             f"starting {self.facility.name} ({self.facility.path}), state and logs in {self.facility.state_dir}"
         )
+        self._keep(programs.guard(self.facility))
         # Both take seconds; nothing is registered before the devices are known to be sound.
         await asyncio.gather(self._start_database(), asyncio.to_thread(rehearse, self.facility))
         await asyncio.to_thread(self._register)
@@ -124,8 +125,9 @@ class Supervisor:
     def _register(self) -> bool:
         """Bring the database up to the facility file; returns whether something had to change."""
         from servers import registry
+        from servers.facility.tango_database import open_database
 
-        database = registry.open_database(self.tango_host)
+        database = open_database(self.tango_host)
         changes = registry.differences(self.facility, database, whole=self._own_database)
         for change in changes if not self._own_database else ():
             self._announce(f"  {change}")
@@ -215,10 +217,11 @@ class Supervisor:
             return
         self._announce("stopping")
         began = time.monotonic()
-        others = [process for name, process in self._processes.items() if name != "database"]
-        await asyncio.gather(*(process.stop(STOP_SECONDS) for process in others))
-        if "database" in self._processes:
-            await self._processes["database"].stop(DATABASE_STOP_SECONDS)
+        last = [self._processes[name] for name in ("database", "guard") if name in self._processes]
+        first = [process for process in self._processes.values() if process not in last]
+        await asyncio.gather(*(process.stop(STOP_SECONDS) for process in first))
+        for process in last:
+            await process.stop(LAST_STOP_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
