@@ -1,0 +1,194 @@
+"""One Tango attribute as its records: read-back, set point, last refusal, and the companions of a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from servers.epics import names
+from servers.epics.declaration import AttributeSpec
+from servers.epics.records import (
+    Alarm,
+    Facts,
+    Kind,
+    PutHandler,
+    Quality,
+    Reading,
+    Record,
+    Severity,
+    Status,
+    judge,
+    judge_state,
+)
+
+SHORT_TEXT = 39  # bytes; served as a CA STRING
+Companion = tuple[Record, Callable[[Any], Any]]
+
+
+class AttributeSource:
+    """Turns what Tango says about one attribute into Readings of its records.
+
+    Attributes:
+        readback: shows the value; of a write-only attribute it is the set point itself.
+        setpoint: shows what was asked for; None when the attribute cannot be written.
+        events: change events since the last comparison by a read.
+        has_events: False once the device said that it pushes none.
+        verify: the value is to be compared by a read.
+    """
+
+    def __init__(self, spec: AttributeSpec, prefix: str, put: Callable[[AttributeSource], PutHandler]) -> None:
+        self.spec = spec
+        self.events = 0
+        self.has_events = True
+        self.verify = False
+        self._encoding = ""
+        handler = None if spec.access == "read" else put(self)
+        self.setpoint: Record | None = None
+        if spec.access == "read_write":
+            self.setpoint = self._record(prefix, "", handler)
+            self.readback = self._record(prefix, names.READBACK, None)
+        else:
+            self.readback = self._record(prefix, "", handler)
+            self.setpoint = self.readback if spec.access == "write" else None
+        self._companions: dict[Record, list[Companion]] = {
+            record: self._companions_of(record) for record in self._values()
+        }
+        self.error: Record | None = None
+        if self.setpoint is not None:
+            self.error = Record(names.full(prefix, spec.base, names.ERROR), Kind.STRING, value="")
+            self.setpoint.error = self.error
+
+    @property
+    def records(self) -> list[Record]:
+        values = self._values()
+        companions = [companion for value in values for companion, _ in self._companions[value]]
+        return [*values, *companions, *([self.error] if self.error is not None else [])]
+
+    def take(self, answer: Any, *, only_newer: bool = False) -> None:
+        """Publish what an event or a read brought.
+
+        Args:
+            answer: a ``tango.DeviceAttribute`` without an error.
+            only_newer: leave all as it is when the answer is older than what is shown.
+        """
+        stamp = answer.time.tv_sec * 1_000_000_000 + answer.time.tv_usec * 1000 + answer.time.tv_nsec
+        shown = self.readback.reading
+        if only_newer and stamp < shown.timestamp_ns and shown.alarm.severity < Severity.INVALID:
+            return
+        quality = Quality(int(answer.quality))
+        if self.setpoint is not self.readback:
+            value = self._value(answer.value)
+            if value is None:
+                value = shown.value if quality is Quality.INVALID else self.readback.blank()
+            self._publish(self.readback, Reading(value, stamp, self._judge(quality, value)))
+        if self.setpoint is not None:
+            asked = self._value(answer.w_value)
+            if asked is None and self.setpoint is self.readback:
+                asked = self._value(answer.value)
+            if asked is not None:
+                self._show_setpoint(asked, stamp)
+
+    def accepted(self, value: Any, timestamp_ns: int) -> None:
+        """The device took a put."""
+        self._show_setpoint(value, timestamp_ns)
+
+    def fail(self, message: str) -> None:
+        """The device answers, but not with a value: the last one stays, INVALID."""
+        alarm = Alarm(Severity.INVALID, Status.READ, message)
+        for record in (self.readback, *(companion for companion, _ in self._companions[self.readback])):
+            record.mark(alarm)
+
+    def mark(self, alarm: Alarm) -> None:
+        """The device is gone: every value keeps its last state with this alarm."""
+        for value in self._values():
+            for record in (value, *(companion for companion, _ in self._companions[value])):
+                record.mark(alarm)
+
+    def configure(self, facts: Facts) -> None:
+        """Adopt a changed attribute configuration; the severity follows with the device's next value."""
+        for record in self._values():
+            record.configure(facts)
+
+    def _values(self) -> list[Record]:
+        return [self.readback] if self.setpoint in (None, self.readback) else [self.setpoint, self.readback]
+
+    def _record(self, prefix: str, suffix: str, handler: PutHandler | None) -> Record:
+        spec = self.spec
+        return Record(
+            names.full(prefix, spec.base, suffix),
+            spec.kind,
+            rank=spec.rank,
+            max_length=spec.max_length,
+            text_limit=spec.text_limit,
+            facts=spec.facts,
+            handler=handler,
+            level=spec.level,
+        )
+
+    def _companions_of(self, value: Record) -> list[Companion]:
+        spec = self.spec
+        companions: list[Companion] = []
+        for suffix in names.value_companions(spec.type_name, spec.rank, spec.facts.labels):
+            name = names.full(value.name, "", suffix)
+            if suffix in (names.WIDTH, names.HEIGHT):
+                companions.append((Record(name, Kind.INT32), _columns if suffix == names.WIDTH else _rows))
+            else:
+                short = suffix == names.TEXT or all(len(label.encode()) <= SHORT_TEXT for label in spec.facts.labels)
+                record = Record(name, Kind.STRING, text_limit=SHORT_TEXT if short else spec.text_limit)
+                companions.append((record, self._shows(suffix)))
+        return companions
+
+    def _shows(self, suffix: str) -> Callable[[Any], str]:
+        if suffix == names.FORMAT:
+            return lambda _: self._encoding
+        return self._label if suffix == names.LABEL else str
+
+    def _label(self, index: Any) -> str:
+        labels = self.readback.facts.labels
+        return labels[int(index)] if 0 <= int(index) < len(labels) else str(index)
+
+    def _judge(self, quality: Quality, value: Any) -> Alarm:
+        if self.spec.type_name == "state" and quality is not Quality.INVALID and self.spec.rank == 0:
+            return judge_state(value)
+        return judge(quality, value, self.readback.facts)
+
+    def _show_setpoint(self, value: Any, timestamp_ns: int) -> None:
+        setpoint = self.setpoint
+        assert setpoint is not None
+        shown = setpoint.reading
+        if shown.alarm.severity or not _same(shown.value, value):
+            self._publish(setpoint, Reading(value, timestamp_ns))
+
+    def _publish(self, record: Record, reading: Reading) -> None:
+        record.publish(reading)
+        for companion, shows in self._companions[record]:
+            companion.publish(Reading(shows(reading.value), reading.timestamp_ns, reading.alarm))
+
+    def _value(self, value: Any) -> Any:
+        """A Tango value as a record has it; None stays None."""
+        if value is None:
+            return None
+        if self.spec.type_name == "encoded":
+            self._encoding, data = value
+            return np.frombuffer(data.encode("latin-1") if isinstance(data, str) else bytes(data), np.uint8)
+        if self.spec.rank:
+            if self.spec.kind is Kind.STRING:
+                return tuple(value)
+            return np.asarray(value, self.spec.kind.dtype)
+        return int(value) if self.spec.kind is Kind.ENUM else value
+
+
+def _columns(image: Any) -> int:
+    return int(image.shape[1])
+
+
+def _rows(image: Any) -> int:
+    return int(image.shape[0])
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    return bool(one == other) or (one != one and other != other)

@@ -1,0 +1,325 @@
+"""The Channel Access server: sockets, searches, beacons, and updates to whoever subscribed.
+
+It runs its own asyncio loop in its own thread. Records are changed in other threads; a change only marks the view, the
+loop takes the newest Reading when it gets there and sends all that is due to one client in one write. So under load
+updates are batched and old values are skipped, and without load nothing waits: caproto's own server batches by timers
+of up to 1 s and leaves Nagle's delay on its sockets (42 ms at 100 updates/s, measured).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+import caproto as ca
+from caproto import SubscriptionType
+
+from devices.core.errors import ConfigurationError
+from servers.epics import dbr
+from servers.epics.circuit import Circuit, Subscription
+from servers.epics.fields import View, view
+from servers.epics.gate import Gate
+from servers.epics.records import Record
+from servers.facility.port_check import port_holder
+
+log = logging.getLogger(__name__)
+
+BATCH = 200  # views published before other work of the loop gets its turn
+BEACON_FIRST, BEACON_LAST = 0.02, 15.0  # s; the period doubles from the first to the last
+LAG_PERIOD = 0.5  # s between two measurements of the loop's lag
+UPDATE = SubscriptionType.DBE_VALUE | SubscriptionType.DBE_LOG
+
+
+class Monitor:
+    """The subscribers to one view."""
+
+    def __init__(self, server: ChannelAccess, view: View) -> None:
+        self.view = view
+        self.subscriptions: list[Subscription] = []
+        self._server = server
+        self._pending = False
+        self._remember()
+
+    def changed(self) -> None:
+        """Called in any thread when the record changed."""
+        if self._pending:
+            self._server.coalesced += 1
+        else:
+            self._pending = True
+            self._server.enqueue(self)
+
+    def publish(self, touched: set[Circuit]) -> None:
+        """Queue the newest value for all who want this kind of change; in the loop."""
+        self._pending = False  # before the reading is taken: a change from now on marks it again
+        reading = self.view.record.reading
+        mask = self._changes()
+        self._remember()
+        payloads: dict[tuple[int, int], tuple[bytes, int]] = {}
+        for subscription in self.subscriptions:
+            if subscription.mask & mask:
+                key = (int(subscription.data_type), subscription.count)
+                if key not in payloads:
+                    payloads[key] = self.view.payload(subscription.data_type, subscription.count, reading)
+                subscription.circuit.update(subscription, *payloads[key])
+                touched.add(subscription.circuit)
+                self._server.updates += 1
+
+    def _remember(self) -> None:
+        record = self.view.record
+        self._reading, self._facts = record.reading, record.facts
+        self._field = None if self.view.is_value else self.view.value(record.reading)
+
+    def _changes(self) -> SubscriptionType:
+        record, mask = self.view.record, SubscriptionType(0)
+        if not self.view.is_value:
+            return UPDATE if self.view.value(record.reading) != self._field else mask
+        if record.facts is not self._facts:
+            mask |= SubscriptionType.DBE_PROPERTY
+        if record.reading is not self._reading:
+            if record.reading.alarm != self._reading.alarm:
+                mask |= SubscriptionType.DBE_ALARM
+            if record.reading.value is not self._reading.value or not mask:
+                mask |= UPDATE
+        return mask
+
+
+class ChannelAccess:
+    """Serves records over Channel Access.
+
+    Args:
+        gate: takes the puts.
+        find: a record by its name.
+        bind: the address to listen on; searches are answered on the same one.
+        port: TCP and UDP; 0 takes a free one.
+        repeater_port: where beacons go, on this host.
+        image_limit: bytes of an image that is still served as a waveform.
+
+    Attributes:
+        circuits: the clients' connections.
+        updates, coalesced: monitor updates sent; values skipped because a newer one came first.
+        lag: how late the loop was at worst in the last half second, s.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        find: Callable[[str], Record | None],
+        *,
+        bind: str = "127.0.0.1",
+        port: int = 5064,
+        repeater_port: int = 5065,
+        image_limit: int = 4 << 20,
+    ) -> None:
+        self.gate, self._find = gate, find
+        self.bind, self.port, self.repeater_port = bind, port, repeater_port
+        self.image_limit = image_limit
+        self.max_message = image_limit + (1 << 16)
+        self.circuits: set[Circuit] = set()
+        self.updates = 0
+        self.coalesced = 0
+        self.lag = 0.0
+        self._views: dict[str, View] = {}
+        self._monitors: dict[View, Monitor] = {}
+        self._due: deque[Monitor] = deque()
+        self._scheduled = False
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Bind, listen and return.
+
+        Raises:
+            ConfigurationError: a port is taken (by whom, and what to change).
+        """
+        self._tcp, self._udp = _bound_sockets(self.bind, self.port)
+        self.port = self._tcp.getsockname()[1]
+        self._thread = threading.Thread(target=self._run, name="epics-ca")
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> None:
+        """Close every connection and socket, and end the thread."""
+        if self._thread is not None and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+            self._thread = None
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Have a function called in the loop; in any thread. After ``stop`` it is not called."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(function, *arguments)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Disconnect all channels of these records; in any thread."""
+        self.call(self._remove, frozenset(names))
+
+    def refresh_rights(self) -> None:
+        """Send changed access rights to all clients; in any thread."""
+        self.call(self._refresh_rights)
+
+    def exists(self, name: str) -> bool:
+        return name in self._views or self._make_view(name) is not None
+
+    def view(self, name: str) -> View | None:
+        """The view of a name, one object per name; in the loop."""
+        if name not in self._views:
+            made = self._make_view(name)
+            if made is None:
+                return None
+            self._views[name] = made
+        return self._views[name]
+
+    def _make_view(self, name: str) -> View | None:
+        made = view(name, self._find)
+        if made is not None and made.record.rank == 2 and made.is_value:
+            size = made.count * dbr.DTYPES[made.native].itemsize
+            return made if size <= self.image_limit else None
+        return made
+
+    def subscribe(self, view: View, subscription: Subscription) -> None:
+        monitor = self._monitors.get(view)
+        if monitor is None:
+            monitor = self._monitors[view] = Monitor(self, view)
+            view.record.listen(monitor.changed)
+        monitor.subscriptions.append(subscription)
+
+    def unsubscribe(self, view: View, subscription: Subscription) -> None:
+        monitor = self._monitors[view]
+        monitor.subscriptions.remove(subscription)
+        if not monitor.subscriptions:
+            view.record.unlisten(monitor.changed)
+            del self._monitors[view]
+
+    def enqueue(self, monitor: Monitor) -> None:
+        self._due.append(monitor)
+        if not self._scheduled:
+            self._scheduled = True
+            self.call(self._drain)
+
+    def _drain(self) -> None:
+        self._scheduled = False
+        touched: set[Circuit] = set()
+        for _ in range(min(BATCH, len(self._due))):
+            self._due.popleft().publish(touched)
+        for circuit in touched:
+            circuit.flush()
+        if self._due and not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._drain)
+
+    def _refresh_rights(self) -> None:
+        for circuit in list(self.circuits):
+            circuit.refresh_rights()
+
+    def _remove(self, names: frozenset[str]) -> None:
+        for circuit in list(self.circuits):
+            circuit.disconnect(lambda view: view.record.name in names)
+        for name in [name for name, known in self._views.items() if known.record.name in names]:
+            del self._views[name]
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        server = await self._loop.create_server(lambda: Circuit(self), sock=self._tcp)
+        search, _ = await self._loop.create_datagram_endpoint(lambda: Search(self), sock=self._udp)
+        tasks = [asyncio.create_task(self._beacons()), asyncio.create_task(self._measure_lag())]
+        self._ready.set()
+        try:
+            await self._stopping.wait()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            server.close()
+            search.close()
+            for circuit in list(self.circuits):
+                circuit.transport.abort()
+            await server.wait_closed()
+
+    async def _beacons(self) -> None:
+        """Tell the repeater on this host that the server is here: clients then search at once, not by their timer."""
+        period = BEACON_FIRST
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            number = 0
+            while True:
+                beacon = ca.Beacon(ca.DEFAULT_PROTOCOL_VERSION, self.port, number, self.bind)
+                with contextlib.suppress(OSError):  # nobody needs to listen
+                    sender.sendto(bytes(beacon), ("127.0.0.1", self.repeater_port))
+                number = (number + 1) % (1 << 32)
+                await asyncio.sleep(period)
+                period = min(2 * period, BEACON_LAST)
+
+    async def _measure_lag(self) -> None:
+        while True:
+            due = time.monotonic() + LAG_PERIOD
+            await asyncio.sleep(LAG_PERIOD)
+            self.lag = time.monotonic() - due
+
+
+class Search(asyncio.DatagramProtocol):
+    """Answers the searches of clients (UDP)."""
+
+    def __init__(self, server: ChannelAccess) -> None:
+        self._server = server
+        self._broadcaster = ca.Broadcaster(our_role=ca.SERVER)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        try:
+            commands = self._broadcaster.recv(data, addr)
+            self._broadcaster.process_commands(commands)
+        except (ca.CaprotoError, ValueError, LookupError, UnicodeError) as error:
+            log.debug("bad search from %s: %s", addr, error)
+            return
+        version = ca.DEFAULT_PROTOCOL_VERSION
+        replies: list[Any] = [
+            ca.SearchResponse(self._server.port, None, command.cid, version)
+            for command in commands
+            if isinstance(command, ca.SearchRequest) and self._server.exists(command.name)
+        ]
+        if replies:
+            if any(isinstance(command, ca.VersionRequest) for command in commands):
+                replies.insert(0, ca.VersionResponse(version))
+            self._transport.sendto(self._broadcaster.send(*replies), addr)
+
+
+def _bound_sockets(bind: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """A TCP and a UDP socket on one port, neither shared with anybody.
+
+    A shared UDP port would give some of the searches to the other program, so it is refused as well.
+    """
+    tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDP)
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections of a former server linger
+    kind = socket.SOCK_STREAM
+    try:
+        tcp.bind((bind, port))
+        tcp.listen(128)
+        kind = socket.SOCK_DGRAM
+        udp.bind((bind, tcp.getsockname()[1]))
+    except OSError as error:
+        tcp.close()
+        udp.close()
+        protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
+        text = f"{protocol} port {port} on {bind} cannot be had ({error.strerror}): "
+        holder = f"{port_holder(port, kind)} has it; end that, or choose another ca_port"
+        raise ConfigurationError("Channel Access", [text + holder]) from error
+    tcp.setblocking(False)
+    udp.setblocking(False)
+    return tcp, udp

@@ -1,0 +1,376 @@
+"""One Tango device: subscribed, read and written, and turned into records.
+
+Event callbacks run in Tango's threads and only publish into records. Everything that waits for the device runs in the
+upkeep thread of its server (connecting, comparing, polling) or in the device's own few put threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import tango
+from tango import EventSubMode, EventType
+
+from devices.core.errors import BadValueError, BusyError, DiptychError, NotConnectedError
+from servers.epics.attribute_source import AttributeSource
+from servers.epics.commands import CommandSource
+from servers.epics.declaration import Choices, DeviceSpec, facts_of, read_device
+from servers.epics.failures import failure
+from servers.epics.records import UNDEFINED, Alarm, Put, PutHandler, Record, Severity, Status
+
+log = logging.getLogger(__name__)
+
+NO_EVENTS = {"API_AttributePollingNotStarted", "API_EventPropertiesNotSet"}
+LOSSES = {"API_EventTimeout", "API_MissedEvents"}
+UNREACHABLE = {"API_CantConnectToDevice", "API_CorbaException", "API_ServerNotRunning", "API_DeviceNotExported"}
+OPERATION_ATTRIBUTES = {"operation", "operation_id", "progress", "operation_error"}
+PUT_THREADS = 4  # of one device; an abort must not wait behind a command
+MAX_WAITING_PUTS = 100  # of one record
+COMPARE_PERIOD = 10.0  # s; how often a value that had a burst of events is compared by a read
+BURST = 50  # events in that time
+SETTLE_TIME = 0.5  # s after a put; an event from before it may still be on its way
+
+
+class Registry(Protocol):
+    """Where records are entered to be served."""
+
+    def register(self, device: str, part: str, records: Iterable[Record]) -> None:
+        """Serve the records of one attribute or command."""
+
+    def unregister(self, device: str) -> None:
+        """Serve nothing of this device any more."""
+
+
+@dataclass
+class Counters:
+    """What happened since the start, over all devices."""
+
+    events: int = 0
+    event_losses: int = 0
+    compared: int = 0
+
+
+class DeviceSource:
+    """The mirror's side of one device.
+
+    Args:
+        name: full Tango name, ``tango://HOST:PORT/a/b/c``, with ``#dbase=no`` where there is no database.
+        period: s between two reads of what has no events.
+        wake: asks the upkeep thread to call ``upkeep`` soon; in any thread.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        choices: Choices,
+        registry: Registry,
+        counters: Counters,
+        *,
+        period: float = 1.0,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name, self.choices, self.period = name, choices, period
+        self.wake = wake
+        self.linked = False
+        self._problem = "not connected yet"
+        self.spec: DeviceSpec | None = None
+        self.proxy: Any = None
+        self.attributes: dict[str, AttributeSource] = {}
+        self.commands: list[CommandSource] = []
+        self._registry, self._counters = registry, counters
+        self._subscriptions: list[int] = []
+        self._conf_subscriptions: list[int] = []
+        self._by_attribute: dict[str, int] = {}
+        self._generation = itertools.count()
+        self._current = -1
+        self._next_poll = self._next_compare = 0.0
+        self._settling: deque[tuple[float, AttributeSource]] = deque()
+        self._lanes: dict[Record, deque[Callable[[], None]]] = {}
+        self._lane_lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+        self._closed = False
+
+    @property
+    def problem(self) -> str:
+        """Why clients do not see this device as it is; "" when they do."""
+        if not self.linked:
+            return self._problem
+        waiting = sum(source.readback.reading.alarm is UNDEFINED for source in list(self.attributes.values()))
+        return f"{waiting} attributes have no value yet" if waiting else ""
+
+    def connect(self) -> None:
+        """Read what the device has, make or keep its records, subscribe. In the upkeep thread.
+
+        Raises:
+            tango.DevFailed: the device does not answer.
+            DiptychError: it cannot be mirrored.
+        """
+        self._unsubscribe()
+        self.proxy = tango.DeviceProxy(self.name)
+        spec = read_device(self.proxy, self.choices)
+        if self.spec is None or spec.shape != self.spec.shape:
+            self._build(spec)
+        for attribute in spec.attributes:
+            if attribute.name in self.attributes:
+                self.attributes[attribute.name].configure(attribute.facts)
+        self.spec = spec
+        self.linked, self._problem = True, ""
+        self._subscribe()
+        self._next_compare = time.monotonic() + COMPARE_PERIOD
+        for command in self.commands:
+            command.connected()
+
+    def lost(self, reason: str) -> None:
+        """The server is gone or does not answer: everything is INVALID/LINK. Returns at once; in any thread."""
+        self.linked, self._problem = False, reason
+        alarm = Alarm(Severity.INVALID, Status.LINK, reason)
+        for attribute in list(self.attributes.values()):
+            attribute.mark(alarm)
+        for command in self.commands:
+            command.mark(alarm)
+
+    def upkeep(self) -> None:
+        """Whatever is due: polls, comparisons, attributes that turned out to have no events. In the upkeep thread."""
+        if not self.linked:
+            return
+        now = time.monotonic()
+        attributes = list(self.attributes.values())
+        self._leave_events([attribute for attribute in attributes if not attribute.has_events])
+        while self._settling and self._settling[0][0] <= now:
+            self._settling.popleft()[1].verify = True
+        if now >= self._next_compare:
+            self._next_compare = now + COMPARE_PERIOD
+            for attribute in attributes:
+                attribute.verify |= attribute.events >= BURST
+                attribute.events = 0
+        due = [attribute for attribute in attributes if attribute.verify and attribute.has_events]
+        for attribute in due:
+            attribute.verify = False
+        self._counters.compared += len(due)
+        self._read(due, only_newer=True)
+        if now >= self._next_poll:
+            self._next_poll = now + self.period
+            self._read([attribute for attribute in attributes if not attribute.has_events], only_newer=False)
+
+    def next_due(self) -> float:
+        """When ``upkeep`` has something to do by itself, s of the monotonic clock."""
+        times = [self._next_compare]
+        if any(not attribute.has_events for attribute in self.attributes.values()):
+            times.append(self._next_poll)
+        if self._settling:
+            times.append(self._settling[0][0])
+        return min(times)
+
+    def close(self) -> None:
+        """Leave the device and take its records out. Waits for the puts under way (Tango ends them at 3 s)."""
+        self._closed = True
+        self.linked, self._problem = False, "no longer mirrored"
+        for command in self.commands:
+            command.close()
+        self._unsubscribe()
+        self._registry.unregister(self.name)
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, record: Record, job: Callable[[], None]) -> None:
+        """Run a job in one of the device's put threads; jobs of one record run one after the other, in order.
+
+        Raises:
+            BusyError: too many are waiting already.
+        """
+        with self._lane_lock:
+            lane = self._lanes.setdefault(record, deque())
+            if len(lane) >= MAX_WAITING_PUTS:
+                raise BusyError(f"{record.name}: {len(lane)} puts are waiting already")
+            lane.append(job)
+            if len(lane) == 1:
+                self._pool().submit(self._run_lane, lane)
+
+    def run(self, job: Callable[[], None]) -> None:
+        """Run a job in one of the device's put threads, in no order."""
+        with self._lane_lock:
+            if not self._closed:
+                self._pool().submit(job)
+
+    def demand_link(self, pv: str) -> None:
+        """Do nothing when the device is there.
+
+        Raises:
+            NotConnectedError: it is not.
+        """
+        if not self.linked:
+            raise NotConnectedError(f"{pv}: {self.name} does not answer: {self.problem}")
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(PUT_THREADS, thread_name_prefix=f"epics-put {self.name}")
+        return self._executor
+
+    def _run_lane(self, lane: deque[Callable[[], None]]) -> None:
+        while True:
+            try:
+                lane[0]()
+            except Exception:
+                log.exception("a put to %s went wrong in the mirror", self.name)
+            with self._lane_lock:
+                lane.popleft()
+                if not lane:
+                    return
+
+    def _build(self, spec: DeviceSpec) -> None:
+        """Make all records anew; clients of the old ones are disconnected and find the new ones."""
+        self._registry.unregister(self.name)
+        for old in self.commands:
+            old.close()
+        self.attributes, self.commands = {}, []
+        for attribute in spec.attributes:
+            try:
+                source = AttributeSource(attribute, spec.prefix, self._put_handler)
+            except DiptychError as error:
+                log.warning("%s: attribute %s is not mirrored: %s", self.name, attribute.name, error)
+            else:
+                self.attributes[attribute.name] = source
+                self._registry.register(self.name, attribute.name, source.records)
+        for command in spec.commands:
+            try:
+                runner = CommandSource(command, spec.prefix, self)
+            except DiptychError as error:
+                log.warning("%s: command %s is not mirrored: %s", self.name, command.name, error)
+            else:
+                self.commands.append(runner)
+                self._registry.register(self.name, command.name, runner.records)
+
+    def _put_handler(self, attribute: AttributeSource) -> PutHandler:
+        def handler(put: Put) -> None:
+            assert attribute.setpoint is not None
+            self.demand_link(attribute.setpoint.name)
+            self.submit(attribute.setpoint, lambda: self._write(attribute, put))
+
+        return handler
+
+    def _write(self, attribute: AttributeSource, put: Put) -> None:
+        assert attribute.setpoint is not None
+        try:
+            self.proxy.write_attribute(attribute.spec.name, put.value)
+        except tango.DevFailed as failed:
+            put.finish(failure(failed))
+            return
+        except (TypeError, ValueError) as error:  # UnicodeError is one: Tango's text is latin-1
+            put.finish(BadValueError(f"{attribute.setpoint.name} = {put.value!r}: {error}"))
+            return
+        attribute.accepted(put.value, time.time_ns())
+        put.finish()
+        self._settling.append((time.monotonic() + SETTLE_TIME, attribute))
+        attribute.verify = True
+        self.wake()
+
+    def _subscribe(self) -> None:
+        self._current = generation = next(self._generation)
+        for name, attribute in self.attributes.items():
+            attribute.has_events, attribute.events = True, 0
+            on_change = partial(self._on_change, generation, attribute)
+            number = self.proxy.subscribe_event(name, EventType.CHANGE_EVENT, on_change, EventSubMode.AsyncRead)
+            self._by_attribute[name] = number
+            if attribute.spec.kind.is_number:
+                on_configuration = partial(self._on_configuration, generation, attribute)
+                self._conf_subscriptions.append(
+                    self.proxy.subscribe_event(
+                        name, EventType.ATTR_CONF_EVENT, on_configuration, EventSubMode.AsyncRead
+                    )
+                )
+
+    def _unsubscribe(self) -> None:
+        self._current = -1
+        for number in (*self._by_attribute.values(), *self._conf_subscriptions):
+            try:
+                self.proxy.unsubscribe_event(number)
+            except (tango.DevFailed, KeyError) as error:
+                log.debug("%s: unsubscribing: %s", self.name, error)
+        self._by_attribute.clear()
+        self._conf_subscriptions.clear()
+
+    def _leave_events(self, attributes: Sequence[AttributeSource]) -> None:
+        """Unsubscribe from what pushes no events; Tango would try again every 10 s for ever."""
+        for attribute in attributes:
+            number = self._by_attribute.pop(attribute.spec.name, None)
+            if number is not None:
+                self._next_poll = 0.0
+                try:
+                    self.proxy.unsubscribe_event(number)
+                except (tango.DevFailed, KeyError) as error:
+                    log.debug("%s: unsubscribing: %s", self.name, error)
+
+    def _on_change(self, generation: int, attribute: AttributeSource, event: Any) -> None:
+        if generation != self._current or not self.linked:
+            return
+        if event.err:
+            self._on_error(attribute, event.errors[0])
+            return
+        self._counters.events += 1
+        attribute.events += 1
+        attribute.take(event.attr_value)
+        name = attribute.spec.name.lower()
+        if name in OPERATION_ATTRIBUTES and self.spec is not None and self.spec.has_operations:
+            for command in self.commands:
+                command.poke()
+            if name == "operation_id" and event.attr_value.value:
+                self.run(partial(self._notice_operation, str(event.attr_value.value)))
+
+    def _notice_operation(self, operation_id: str) -> None:
+        """Show an operation under the command it belongs to, whoever started it."""
+        try:
+            status = json.loads(self.proxy.command_inout("operation_status", operation_id))
+            name = status["name"]
+        except (tango.DevFailed, ValueError, KeyError, TypeError) as error:
+            log.debug("%s: operation %s: %s", self.name, operation_id, error)
+            return
+        for command in self.commands:
+            if command.spec.is_operation and command.spec.name == name:
+                command.adopt(operation_id, status)
+
+    def _on_error(self, attribute: AttributeSource, error: Any) -> None:
+        if error.reason in NO_EVENTS:
+            attribute.has_events = False
+            self.wake()
+        elif error.reason in LOSSES:
+            self._counters.event_losses += 1
+            attribute.verify = True
+            self.wake()
+        elif error.reason not in UNREACHABLE:  # those are the link watch's business
+            attribute.fail(f"{error.reason}: {' '.join(error.desc.split())}")
+
+    def _on_configuration(self, generation: int, attribute: AttributeSource, event: Any) -> None:
+        if generation == self._current and not event.err:
+            known = {"precision": attribute.spec.facts.precision, "hysteresis": attribute.spec.facts.hysteresis}
+            facts = facts_of(event.attr_conf, known)
+            if facts != attribute.readback.facts:
+                attribute.configure(facts)
+                attribute.verify = True  # the device judges by the new bounds: take its quality
+                self.wake()
+
+    def _read(self, attributes: Sequence[AttributeSource], *, only_newer: bool) -> None:
+        if not attributes:
+            return
+        try:
+            answers = self.proxy.read_attributes([attribute.spec.name for attribute in attributes])
+        except tango.DevFailed as failed:
+            log.debug("%s cannot be read: %s", self.name, failure(failed))
+            return
+        for attribute, answer in zip(attributes, answers, strict=True):
+            if not self.linked:
+                return
+            if answer.has_failed:
+                first = answer.get_err_stack()[0]
+                attribute.fail(f"{first.reason}: {' '.join(first.desc.split())}")
+            else:
+                attribute.take(answer, only_newer=only_newer)

@@ -1,0 +1,49 @@
+"""Tango's errors as ours, so that the class of an error survives from the device to the EPICS client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tango
+
+from devices.core import errors
+
+FOREIGN = {
+    "API_WAttrOutsideLimit": errors.RangeError,
+    "API_DeviceTimedOut": errors.TimeoutError,
+    "API_CommandNotAllowed": errors.NotAllowedError,
+    "API_AttrNotAllowed": errors.NotAllowedError,
+    "API_IncompatibleAttrArgumentType": errors.BadValueError,
+    "API_IncompatibleCmdArgumentType": errors.BadValueError,
+    "API_CorbaException": errors.NotConnectedError,
+    "API_CantConnectToDevice": errors.NotConnectedError,
+    "API_ServerNotRunning": errors.NotConnectedError,
+    "API_DeviceNotExported": errors.NotConnectedError,
+    "API_CantConnectToDatabase": errors.NotConnectedError,
+}
+MAX_TEXT = 1000  # characters of an error text that are passed on
+
+
+def failure(failed: Any) -> errors.DiptychError:
+    """The error that a ``tango.DevFailed`` means.
+
+    A reason that is the name of one of our classes becomes that class; what Tango itself says, the nearest meaning; any
+    other is RefusedError with the reason in its text.
+    """
+    first = failed.args[0] if failed.args and hasattr(failed.args[0], "reason") else None
+    if first is None:
+        return errors.RefusedError(str(failed)[:MAX_TEXT])
+    text = " ".join(first.desc.split())[:MAX_TEXT]
+    ours = getattr(errors, first.reason, None)
+    if isinstance(ours, type) and issubclass(ours, errors.DiptychError) and ours is not errors.ConfigurationError:
+        return ours(text)
+    reasons = [error.reason for error in failed.args]
+    for reason in (first.reason, *reversed(reasons)):
+        if reason in FOREIGN:
+            return FOREIGN[reason](text)
+    return errors.RefusedError(f"{first.reason}: {text}")
+
+
+def is_lost(failed: Any) -> bool:
+    """Whether nobody answered: the server is gone, or hangs, or is not started yet."""
+    return isinstance(failure(failed), errors.NotConnectedError) or isinstance(failed, tango.ConnectionFailed)

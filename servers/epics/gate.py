@@ -1,0 +1,85 @@
+"""The gate: the one way by which a client's put reaches a record, whatever the protocol.
+
+It checks the access rules, converts the value, hands the put to the record, and when it is over shows a refusal in the
+record's ``:Error``, writes the audit and one log line.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from devices.core.errors import BadValueError, DiptychError, NotAllowedError, reason
+from servers.epics.access import Access, Client
+from servers.epics.audit import Audit
+from servers.epics.records import Put, Record
+
+log = logging.getLogger(__name__)
+
+REPEAT_PERIOD = 60.0  # s; the same refusal of the same PV is logged again after this
+
+
+class Gate:
+    """Where all puts go through.
+
+    Attributes:
+        puts, refused: counted since the start.
+    """
+
+    def __init__(self, access: Access, audit: Audit) -> None:
+        self.access = access
+        self.audit = audit
+        self.puts = 0
+        self.refused = 0
+        self._last_log: dict[str, tuple[str, float]] = {}
+
+    def may_write(self, record: Record, client: Client) -> bool:
+        return record.handler is not None and self.access.allows(record.name, record.level, client)
+
+    def put(self, record: Record, raw: Any, client: Client) -> Put:
+        """Begin a put. Returns at once; nothing is raised, the put's futures have the outcome."""
+        self.puts += 1
+        put = Put(raw)
+        old = record.reading.value
+        put.accepted.add_done_callback(lambda _: self._begin(record, put, old, client))
+        put.done.add_done_callback(lambda _: self._settle(record, put, old, client))
+        try:
+            if record.handler is None:
+                raise NotAllowedError(f"{record.name} is read-only")
+            self.access.demand(record.name, record.level, client)
+            put.value = _converted(record, raw)
+            record.handler(put)
+        except DiptychError as error:
+            put.finish(error)
+        return put
+
+    def _begin(self, record: Record, put: Put, old: Any, client: Client) -> None:
+        if put.accepted.exception() is None and not put.done.done():
+            self.audit.write(client, record.name, old, put.value, "started")
+
+    def _settle(self, record: Record, put: Put, old: Any, client: Client) -> None:
+        error = put.done.exception()
+        if error is None:
+            self.audit.write(client, record.name, old, put.value, "done")
+            if record.error is not None and record.error.reading.value:
+                record.error.show("")
+            return
+        self.refused += 1
+        text = f"{reason(error)}: {error}"
+        self.audit.write(client, record.name, old, put.value, text)
+        if record.error is not None:
+            record.error.show(text)
+        last, when = self._last_log.get(record.name, ("", 0.0))
+        if text != last or time.monotonic() - when > REPEAT_PERIOD:
+            self._last_log[record.name] = (text, time.monotonic())
+            log.warning("put of %s by %s failed: %s", record.name, client, text)
+
+
+def _converted(record: Record, raw: Any) -> Any:
+    try:
+        return record.convert(raw)
+    except DiptychError:
+        raise
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BadValueError(f"{record.name} = {raw!r}: {error}") from None

@@ -1,0 +1,161 @@
+"""The link watch: is each Tango device server there, answering within half a second?
+
+Tango itself needs 10 s to notice a kill, and a call to a server that hangs takes 3 to 9 s whatever timeout the proxy
+has (measured, cppTango 10.3: it reconnects inside the call). So each server is pinged by a thread of its own, and
+one more thread looks at the clock: a ping that is not back in time counts as failed while it is still on its way.
+
+A ping also finds a server that was restarted between two pings (the proxy reconnects and the ping succeeds, but all
+subscriptions are gone): it asks for the endpoint of the server's heartbeat, which every process chooses anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import tango
+
+from servers.epics.failures import failure
+
+log = logging.getLogger(__name__)
+
+PING_PERIOD = 1.0  # s
+PING_TIMEOUT = 0.5  # s
+FAILURES = 2  # pings that fail one after the other before the link counts as lost
+LOOK_PERIOD = 0.1  # s between two looks at the clock
+REFUSED = "API_ServerNotRunning"  # of a connection that was refused: nobody is there
+
+
+class ServerLink(threading.Thread):
+    """The link to one device server.
+
+    Args:
+        name: for the log and the thread.
+        device: a device of this server; it tells the name of the admin device, which is pinged.
+        on_up: called in this thread when the server answers for the first time, or again.
+        on_down: called with the reason when it is lost; must return at once.
+    """
+
+    def __init__(self, name: str, device: str, on_up: Callable[[], None], on_down: Callable[[str], None]) -> None:
+        super().__init__(name=f"epics-link {name}", daemon=True)
+        self.server = name
+        self.is_up = False
+        self.reason = "not reached yet"
+        self._device = device
+        self._on_up, self._on_down = on_up, on_down
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._started_at: float | None = None
+        self._counted = 0
+        self._failures = 0
+        self._process = ""
+
+    def run(self) -> None:
+        with tango.EnsureOmniThread():
+            proxy: Any = None
+            while not self._stopping.is_set():
+                begun = time.monotonic()
+                self._started_at, self._counted = begun, 0
+                try:
+                    if proxy is None:  # after a failure a proxy refuses to try again for a second
+                        proxy = self._admin()
+                    process = _process(proxy)
+                except tango.DevFailed as failed:
+                    proxy = None
+                    self._failed(failed)
+                else:
+                    self._answered(process)
+                finally:
+                    self._started_at = None
+                self._stopping.wait(max(0.0, begun + PING_PERIOD - time.monotonic()))
+
+    def stop(self) -> None:
+        """Ask the thread to end; it may take as long as a Tango call that is under way."""
+        self._stopping.set()
+
+    def look(self, now: float) -> None:
+        """Count a ping that is overdue as failed, a second time after another period."""
+        started = self._started_at
+        if started is None:
+            return
+        overdue = int(now - started > PING_TIMEOUT) + int(now - started > PING_TIMEOUT + PING_PERIOD)
+        if overdue > self._counted:
+            self._counted = overdue
+            self._fail(f"no answer within {PING_TIMEOUT} s")
+
+    def _admin(self) -> Any:
+        admin = tango.DeviceProxy(tango.DeviceProxy(self._device).adm_name())
+        admin.set_timeout_millis(int(1000 * PING_TIMEOUT))
+        return admin
+
+    def _answered(self, process: str) -> None:
+        with self._lock:
+            self._failures = 0
+            was_up, self.is_up, self.reason = self.is_up, True, ""
+            restarted, self._process = was_up and process != self._process, process
+        if restarted and not self._stopping.is_set():
+            log.warning("server %s was restarted", self.server)
+            self._on_down("the server was restarted")
+            self._on_up()
+        if not was_up and not self._stopping.is_set():
+            log.info("server %s answers", self.server)
+            self._on_up()
+
+    def _failed(self, failed: Any) -> None:
+        if any(error.reason == REFUSED for error in failed.args) and not self._counted:
+            self._failures = FAILURES  # refused at once: there is nobody
+        elif self._counted:
+            return  # this ping was counted while it was overdue
+        self._fail(str(failure(failed)))
+
+    def _fail(self, reason: str) -> None:
+        with self._lock:
+            self._failures += 1
+            if self._failures < FAILURES or (not self.is_up and self.reason == reason):
+                return
+            was_up, self.is_up, self.reason = self.is_up, False, reason
+        if was_up and not self._stopping.is_set():
+            log.warning("server %s is lost: %s", self.server, reason)
+        if not self._stopping.is_set():
+            self._on_down(reason)
+
+
+def _process(admin: Any) -> str:
+    """Ping, and tell one process of a server from the next."""
+    try:
+        answer = admin.command_inout("ZmqEventSubscriptionChange", ["info"])
+    except tango.DevFailed as failed:
+        if failed.args[0].reason != "API_CommandNotFound":
+            raise
+        admin.ping()  # a server from before Tango 8 has no such events
+        return ""
+    return " ".join(text for text in answer[1] if text.startswith("Heartbeat"))
+
+
+class LinkWatch(threading.Thread):
+    """Looks at the clock for all links."""
+
+    def __init__(self) -> None:
+        super().__init__(name="epics-linkwatch", daemon=True)
+        self._links: tuple[ServerLink, ...] = ()
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        while not self._stopping.wait(LOOK_PERIOD):
+            now = time.monotonic()
+            for link in self._links:
+                link.look(now)
+
+    def add(self, link: ServerLink) -> None:
+        self._links = (*self._links, link)
+
+    def remove(self, link: ServerLink) -> None:
+        self._links = tuple(other for other in self._links if other is not link)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self.is_alive():
+            self.join()

@@ -1,0 +1,315 @@
+"""The mirror: any Tango device as EPICS PVs, over Channel Access and PVAccess, from one process.
+
+It runs in threads of its own and can be started inside a bigger program; it needs no main thread and no signals.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import tango
+
+from devices.core.errors import ConfigurationError
+from servers.epics.access import DEFAULT_RULES, Access, Rule
+from servers.epics.audit import Audit
+from servers.epics.ca import ChannelAccess
+from servers.epics.declaration import Choices
+from servers.epics.device_source import Counters, DeviceSource
+from servers.epics.failures import failure
+from servers.epics.gate import Gate
+from servers.epics.linkwatch import LinkWatch
+from servers.epics.names import Clash, NameBook
+from servers.epics.pva import PvAccess
+from servers.epics.records import Record
+from servers.epics.upkeep import ServerUpkeep
+
+log = logging.getLogger(__name__)
+
+FIND_PERIOD = 1.0  # s between two questions to a database that does not answer
+
+
+@dataclass(frozen=True)
+class MirroredDevice:
+    """One device to mirror.
+
+    Attributes:
+        name: ``a/b/c`` or ``tango://HOST:PORT/a/b/c``, with ``#dbase=no`` where there is no database.
+        prefix: of its PVs; None takes the device's own (its description, or its property ``pv_prefix``).
+        pv_names: PV segments that replace the rule, by attribute or command name.
+        mirror_commands: commands of a device that does not describe itself.
+        period: s between two reads of what has no events.
+        text_limit: bytes of a text, where the device does not say.
+    """
+
+    name: str
+    prefix: str | None = None
+    pv_names: Mapping[str, str] = field(default_factory=dict, hash=False)
+    mirror_commands: tuple[str, ...] = ()
+    period: float = 1.0
+    text_limit: int = 4096
+
+
+@dataclass(frozen=True)
+class MirrorConfig:
+    """What to mirror and where to serve it.
+
+    Attributes:
+        tango_host: ``HOST:PORT`` of the database for names without one; "" leaves it to TANGO_HOST.
+        bind: the address that both servers listen on.
+        ca_port, ca_repeater_port, pva_port, pva_broadcast_port: 0 takes a free one.
+        audit_path: the file of the audit; None keeps none.
+        image_limit: bytes of an image that Channel Access still serves as a waveform.
+    """
+
+    devices: tuple[MirroredDevice, ...] = ()
+    tango_host: str = ""
+    bind: str = "127.0.0.1"
+    ca_port: int = 5064
+    ca_repeater_port: int = 5065
+    pva_port: int = 5075
+    pva_broadcast_port: int = 5076
+    audit_path: Path | None = None
+    audit_bytes: int = 10_000_000
+    access: tuple[Rule, ...] = DEFAULT_RULES
+    image_limit: int = 4 << 20
+
+    def __post_init__(self) -> None:
+        names = [device.name.lower() for device in self.devices]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigurationError("mirror", [f"device {name} is there twice" for name in twice])
+
+
+@dataclass(frozen=True)
+class PvEntry:
+    """One line of the list of PVs."""
+
+    name: str
+    device: str
+    part: str
+    kind: str
+    rank: int
+    is_writable: bool
+
+
+class Mirror:
+    """Mirrors devices until it is stopped.
+
+    >>> mirror = Mirror(MirrorConfig(devices=(MirroredDevice("cryo/cryocon/1"),)))
+    >>> mirror.start()
+    >>> mirror.stop()
+    """
+
+    def __init__(self, config: MirrorConfig) -> None:
+        self.config = config
+        self.access = Access(config.access)
+        self.audit = Audit(config.audit_path, max_bytes=config.audit_bytes)
+        self.gate = Gate(self.access, self.audit)
+        self.ca = ChannelAccess(
+            self.gate,
+            lambda name: self._records.get(name),
+            bind=config.bind,
+            port=config.ca_port,
+            repeater_port=config.ca_repeater_port,
+            image_limit=config.image_limit,
+        )
+        self.pva = PvAccess(self.gate, bind=config.bind, port=config.pva_port, broadcast_port=config.pva_broadcast_port)
+        self.counters = Counters()
+        self._records: dict[str, Record] = {}
+        self._owners: dict[str, dict[str, str]] = {}
+        self._book = NameBook()
+        self._lock = threading.Lock()
+        self._watch = LinkWatch()
+        self._upkeeps: dict[str, ServerUpkeep] = {}
+        self._devices: dict[MirroredDevice, DeviceSource] = {}
+        self._unplaced: list[MirroredDevice] = []
+        self._placing = threading.Lock()
+        self._stopping = threading.Event()
+        self._find_now = threading.Event()
+        self._finder = threading.Thread(target=self._find, name="epics-finder", daemon=True)
+        self._started = 0.0
+
+    def start(self) -> None:
+        """Begin to serve; devices are found and connected in the background, whenever they come up.
+
+        Raises:
+            ConfigurationError: a port is taken (by whom, and what to change).
+        """
+        self.ca.start()
+        try:
+            self.pva.start()
+        except BaseException:
+            self.ca.stop()
+            raise
+        self._started = time.monotonic()
+        self._watch.start()
+        self._unplaced = list(self.config.devices)
+        self._finder.start()
+        log.info("mirror serves Channel Access on %s:%d, PVAccess on %s:%d",
+                 self.config.bind, self.ca.port, self.config.bind, self.pva.port)  # fmt: skip
+
+    def stop(self) -> None:
+        """Disconnect all clients, leave all devices, end all threads. May be called twice."""
+        if self._stopping.is_set() or not self._started:
+            return
+        self._stopping.set()
+        self._find_now.set()
+        self._finder.join()
+        self.ca.stop()
+        self.pva.stop()
+        self._watch.stop()
+        for upkeep in self._upkeeps.values():
+            upkeep.stop()
+        for upkeep in self._upkeeps.values():
+            upkeep.wait()
+        for device in self._devices.values():
+            device.close()
+        self.audit.close()
+
+    def reload(self, config: MirrorConfig) -> None:
+        """Adopt other devices and access rules; clients of unchanged devices notice nothing.
+
+        Raises:
+            ConfigurationError: something else than devices and access differs; that needs a restart.
+        """
+        fixed = [
+            name
+            for name in self.config.__dataclass_fields__
+            if name not in ("devices", "access") and getattr(config, name) != getattr(self.config, name)
+        ]
+        if fixed:
+            raise ConfigurationError("mirror", [f"{name} cannot be changed while it runs" for name in fixed])
+        self.config = config
+        self.access.rules = config.access
+        self.ca.refresh_rights()
+        with self._placing:
+            for device in [device for device in self._devices if device not in config.devices]:
+                self._remove(device)
+            self._unplaced = [device for device in config.devices if device not in self._devices]
+        self._find_now.set()
+
+    def list_pvs(self) -> list[PvEntry]:
+        """All PVs that are served now, by name."""
+        with self._lock:
+            owner = {pv: (device, part) for device, pvs in self._owners.items() for pv, part in pvs.items()}
+            return [
+                PvEntry(name, *owner[name], record.kind.value, record.rank, record.handler is not None)
+                for name, record in sorted(self._records.items())
+            ]
+
+    @property
+    def clashes(self) -> tuple[Clash, ...]:
+        """PV names that two things want."""
+        return self._book.clashes
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters since the start, and how each server and device is (an empty text is well)."""
+        servers = {upkeep.server: upkeep.link.reason for upkeep in self._upkeeps.values() if upkeep.link}
+        unplaced = {device.name: "its server is not known yet" for device in self._unplaced}
+        return {
+            "uptime_s": time.monotonic() - self._started if self._started else 0.0,
+            "memory_bytes": psutil.Process().memory_info().rss,
+            "pvs": len(self._records),
+            "clashes": len(self.clashes),
+            "ca_clients": len(self.ca.circuits),
+            "ca_updates": self.ca.updates,
+            "ca_coalesced": self.ca.coalesced,
+            "ca_loop_lag_s": self.ca.lag,
+            "pva_connected_pvs": self.pva.clients,
+            "pva_updates": self.pva.updates,
+            "pva_coalesced": self.pva.coalesced,
+            "events": self.counters.events,
+            "event_losses": self.counters.event_losses,
+            "compared": self.counters.compared,
+            "puts": self.gate.puts,
+            "refused_puts": self.gate.refused,
+            "audit_lines": self.audit.lines,
+            "audit_lost": self.audit.lost,
+            "servers": servers,
+            "devices": {source.name: source.problem for source in self._devices.values()} | unplaced,
+        }
+
+    def register(self, device: str, part: str, records: Iterable[Record]) -> None:
+        """Serve the records of one attribute or command; a name that is taken already costs that PV only."""
+        for record in records:
+            clash = self._book.claim(record.name, f"{device} {part}")
+            if clash is not None:
+                log.warning("%s", clash)
+                continue
+            with self._lock:
+                self._records[record.name] = record
+                self._owners.setdefault(device, {})[record.name] = part
+            self.pva.add(record)
+
+    def unregister(self, device: str) -> None:
+        """Serve nothing of this device any more; its clients are disconnected and search again."""
+        with self._lock:
+            parts = self._owners.pop(device, {})
+            for name in parts:
+                del self._records[name]
+        self.ca.remove(parts)
+        self.pva.remove(list(parts))
+        self._book.release(device)
+
+    def _find(self) -> None:
+        """Find the server of each device; in a thread, as a database may not answer."""
+        while not self._stopping.is_set():
+            self._find_now.clear()
+            for device in list(self._unplaced):
+                try:
+                    name = _full_name(device.name, self.config.tango_host)
+                    server = _server_of(name)
+                except tango.DevFailed as failed:
+                    log.debug("%s: %s", device.name, failure(failed))
+                    continue
+                with self._placing:
+                    if device in self._unplaced and not self._stopping.is_set():
+                        self._unplaced.remove(device)
+                        self._place(device, name, server)
+            self._find_now.wait(FIND_PERIOD if self._unplaced else None)
+
+    def _place(self, device: MirroredDevice, name: str, server: str) -> None:
+        upkeep = self._upkeeps.get(server)
+        if upkeep is None:
+            upkeep = self._upkeeps[server] = ServerUpkeep(server, self._watch)
+            upkeep.start()
+        choices = Choices(device.prefix, device.pv_names, device.mirror_commands, device.text_limit)
+        source = DeviceSource(name, choices, self, self.counters, period=device.period)
+        self._devices[device] = source
+        upkeep.add(source)
+
+    def _remove(self, device: MirroredDevice) -> None:
+        source = self._devices.pop(device)
+        for server, upkeep in list(self._upkeeps.items()):
+            if source in upkeep.devices:
+                upkeep.remove(source)
+                if not upkeep.devices:
+                    upkeep.stop()
+                    del self._upkeeps[server]
+
+
+def _full_name(name: str, tango_host: str) -> str:
+    return name if "://" in name or not tango_host else f"tango://{tango_host}/{name}"
+
+
+def _server_of(name: str) -> str:
+    """What tells the servers of two devices apart: the endpoint without a database, otherwise what the database says.
+
+    Raises:
+        tango.DevFailed: the database does not answer or does not know the device.
+    """
+    parts = urlsplit(name)
+    if "dbase=no" in parts.fragment:
+        return parts.netloc
+    if parts.netloc:
+        database = tango.Database(parts.hostname, parts.port)
+        return f"{parts.netloc}/{database.get_device_info(parts.path.lstrip('/')).ds_full_name}"
+    return str(tango.Database().get_device_info(name).ds_full_name)
