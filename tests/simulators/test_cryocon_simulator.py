@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from devices.core.errors import BadValueError
 from devices.simulators.cryocon import CryoConSimulator, run
-from devices.simulators.cryocon_channels import HEATER_WATTS, NOISE, Statistics
-from devices.simulators.cryocon_commands import TREE
-from devices.simulators.cryocon_instrument import STEP, CryoConInstrument
-from devices.simulators.cryocon_physics import Stage
-from devices.simulators.cryocon_syntax import Session
+from devices.simulators.cryocon.channels import HEATER_WATTS, NOISE, Statistics
+from devices.simulators.cryocon.commands import TREE
+from devices.simulators.cryocon.instrument import STEP, CryoConInstrument
+from devices.simulators.cryocon.physics import Stage
+from devices.simulators.cryocon.syntax import Session
 
 START = datetime(2026, 3, 14, 23, 59, 50)
 
@@ -480,6 +480,34 @@ def test_no_line_whatever_stops_the_instrument(lines: list[str]) -> None:
     for line in lines:
         bench(line)
         bench.after(STEP)
+    bench(";")
+    assert Session(bench.instrument, TREE).line("*IDN?") == "Cryo-con,24C,204683,3.30A"
+
+
+_PARAMETERS = ["", "0", "-1", "1", "50", "1e9", "1e-9", "YES", "ON", "AUTO", "TABLE", "SCALE", "RAMPT", "HI", "5V", "A",
+               "F", "S", "Logohm", '"x"', '"12/31/9999"', '"02/29/2028"', "9" * 40]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(TREE.entries)),
+            st.sampled_from(["", " A", " B", " 1", " 3", " 61", " 99"]),
+            st.booleans(),
+            st.sampled_from(_PARAMETERS),
+        ),
+        max_size=25,
+    )
+)
+def test_no_command_of_the_tree_stops_the_instrument(
+    commands: list[tuple[tuple[str, ...], str, bool, str]],
+) -> None:
+    bench = Bench()
+    bench("CONT")
+    for (root, *rest), index, query, parameter in commands:
+        bench(":".join([root + index, *rest]) + ("?" if query else "") + f" {parameter}")
+        bench.after(2 * STEP)
     bench(";")
     assert Session(bench.instrument, TREE).line("*IDN?") == "Cryo-con,24C,204683,3.30A"
 

@@ -14,9 +14,9 @@ from typing import Any, Self, cast
 
 from devices.core.errors import BadValueError
 from devices.drivers.cryocon_models import MODELS
-from devices.simulators.cryocon_commands import TREE
-from devices.simulators.cryocon_instrument import CryoConInstrument
-from devices.simulators.cryocon_syntax import Session
+from devices.simulators.cryocon.commands import TREE
+from devices.simulators.cryocon.instrument import CryoConInstrument
+from devices.simulators.cryocon.syntax import Session
 from devices.simulators.pty_line import PtyLine
 
 TICK = 0.02

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from devices.simulators.cryocon_instrument import CryoConInstrument
-from devices.simulators.cryocon_physics import Gains, SensorCurve
-from devices.simulators.cryocon_settings import PidTableEntry, StoredPidTable
-from devices.simulators.cryocon_syntax import Nack
+from devices.simulators.cryocon.instrument import CryoConInstrument
+from devices.simulators.cryocon.physics import Gains, SensorCurve
+from devices.simulators.cryocon.settings import PidTableEntry, StoredPidTable
+from devices.simulators.cryocon.syntax import Nack
 
 END = "\r\n"
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from devices.simulators.cryocon_instrument import CryoConInstrument, displayed, kelvin
-from devices.simulators.cryocon_syntax import Entry, Nack
+from devices.simulators.cryocon.instrument import CryoConInstrument, displayed, kelvin
+from devices.simulators.cryocon.syntax import Entry, Nack
 
 Instrument = CryoConInstrument
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from devices.simulators.cryocon_blocks import curve_block, log_block, pid_table_block, take_curve, take_pid_table
-from devices.simulators.cryocon_channels import AMBIENT
-from devices.simulators.cryocon_commands_input import INPUTS
-from devices.simulators.cryocon_commands_loop import LOOPS
-from devices.simulators.cryocon_instrument import FIRMWARE, HARDWARE, CryoConInstrument
-from devices.simulators.cryocon_kinds import (
+from devices.simulators.cryocon.blocks import curve_block, log_block, pid_table_block, take_curve, take_pid_table
+from devices.simulators.cryocon.channels import AMBIENT
+from devices.simulators.cryocon.commands_input import INPUTS
+from devices.simulators.cryocon.commands_loop import LOOPS
+from devices.simulators.cryocon.instrument import FIRMWARE, HARDWARE, CryoConInstrument
+from devices.simulators.cryocon.kinds import (
     ADDRESS,
     DIFFERENCE,
     NAME,
@@ -31,8 +31,8 @@ from devices.simulators.cryocon_kinds import (
     source,
     whole,
 )
-from devices.simulators.cryocon_physics import SensorCurve
-from devices.simulators.cryocon_syntax import Entry, Nack, tree_of
+from devices.simulators.cryocon.physics import SensorCurve
+from devices.simulators.cryocon.syntax import Entry, Nack, tree_of
 
 Instrument = CryoConInstrument
 
@@ -66,6 +66,8 @@ def _control(instrument: Instrument, index: str) -> str:
 def _set_clock(instrument: Instrument, parameter: str, pattern: str, parts: tuple[str, ...]) -> None:
     try:
         asked = datetime.strptime(parameter.strip('"'), pattern)
+        if "year" in parts and not 2000 <= asked.year <= 2099:
+            raise Nack
         wanted = instrument.now.replace(**{part: getattr(asked, part) for part in parts})
         instrument.clock_start += wanted - instrument.now
     except (ValueError, OverflowError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from devices.drivers.cryocon_models import LoopKind, Model
-from devices.simulators.cryocon_physics import Gains
+from devices.simulators.cryocon.physics import Gains
 
 
 @dataclass

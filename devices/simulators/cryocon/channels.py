@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from devices.drivers.cryocon_models import LoopKind, LoopModel
-from devices.simulators.cryocon_physics import Gains, Pid, SensorCurve, Stage, StepTest, TuningStatus
-from devices.simulators.cryocon_settings import (
+from devices.simulators.cryocon.physics import Gains, Pid, SensorCurve, Stage, StepTest, TuningStatus
+from devices.simulators.cryocon.settings import (
     InputSettings,
     LoopSettings,
     PidTableEntry,

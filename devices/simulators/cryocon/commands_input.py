@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from devices.simulators.cryocon_channels import SensorInput
-from devices.simulators.cryocon_instrument import CryoConInstrument, displayed
-from devices.simulators.cryocon_kinds import (
+from devices.simulators.cryocon.channels import SensorInput
+from devices.simulators.cryocon.instrument import CryoConInstrument, displayed
+from devices.simulators.cryocon.kinds import (
     DIFFERENCE,
     NAME,
     ON_OFF,
@@ -18,8 +18,8 @@ from devices.simulators.cryocon_kinds import (
     shown,
     whole,
 )
-from devices.simulators.cryocon_physics import SensorCurve
-from devices.simulators.cryocon_syntax import Entry, Nack
+from devices.simulators.cryocon.physics import SensorCurve
+from devices.simulators.cryocon.syntax import Entry, Nack
 
 Instrument = CryoConInstrument
 

@@ -8,9 +8,9 @@ from collections import deque
 from datetime import datetime, timedelta
 
 from devices.drivers.cryocon_models import MODELS
-from devices.simulators.cryocon_channels import ControlLoop, Relay, SensorInput, Statistics
-from devices.simulators.cryocon_physics import FACTORY_SENSORS, Gains, SensorCurve, Stage, TuningStatus
-from devices.simulators.cryocon_settings import (
+from devices.simulators.cryocon.channels import ControlLoop, Relay, SensorInput, Statistics
+from devices.simulators.cryocon.physics import FACTORY_SENSORS, Gains, SensorCurve, Stage, TuningStatus
+from devices.simulators.cryocon.settings import (
     PidTableEntry,
     Settings,
     StoredConfiguration,

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 
 from devices.drivers.cryocon_models import LoopKind
-from devices.simulators.cryocon_channels import ControlLoop
-from devices.simulators.cryocon_instrument import CryoConInstrument
-from devices.simulators.cryocon_kinds import (
+from devices.simulators.cryocon.channels import ControlLoop
+from devices.simulators.cryocon.instrument import CryoConInstrument
+from devices.simulators.cryocon.kinds import (
     DIFFERENCE,
     PERCENT,
     SETPOINT,
@@ -24,8 +24,8 @@ from devices.simulators.cryocon_kinds import (
     units,
     whole,
 )
-from devices.simulators.cryocon_physics import TuningStatus
-from devices.simulators.cryocon_syntax import Entry, Nack
+from devices.simulators.cryocon.physics import TuningStatus
+from devices.simulators.cryocon.syntax import Entry, Nack
 
 Instrument = CryoConInstrument
 
@@ -64,6 +64,14 @@ def _set_setpoint(instrument: Instrument, index: str, parameter: str) -> None:
     if not 0.0 <= asked <= loop.settings.max_setpoint:
         raise Nack
     loop.settings.setpoint = asked
+
+
+def _set_max_setpoint(instrument: Instrument, index: str, parameter: str) -> None:
+    loop = _loop(instrument, index)
+    asked = SETPOINT.take(parameter, units(instrument, loop))
+    if not 1.0 <= asked <= 1505.0:
+        raise Nack
+    loop.settings.max_setpoint = asked
 
 
 def _set_range(instrument: Instrument, index: str, parameter: str) -> None:
@@ -119,7 +127,7 @@ LOOPS: dict[str, Entry[Instrument]] = {
     "LOOP:HTRHst": _heater(lambda loop: f"{loop.heat_sink - 273.15:.2f}C"),
     "LOOP:LOAD": _loop_setting("settings.load", number_of(25, 50), heater_only=True),
     "LOOP:MAXPwr": _loop_setting("settings.max_power", PERCENT),
-    "LOOP:MAXSet": _loop_setting("settings.max_setpoint", SETPOINT),
+    "LOOP:MAXSet": Entry(setting(_loop, "settings.max_setpoint", SETPOINT).get, _set_max_setpoint),
     "LOOP:ERRor": Entry(_error),
     "LOOP:VSENse": shown(_loop, _volts),
     "LOOP:ISENse": _heater(lambda loop: f"{math.sqrt(loop.supplied_watts / _ohms(loop)):.4f}A"),
