@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import importlib
+import math
 import multiprocessing
 import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass, fields, is_dataclass, replace
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, fields, is_dataclass
 from multiprocessing.connection import wait
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
@@ -32,7 +36,9 @@ class SharedArray:
 
 def share(value: Any, blocks: list[SharedMemory]) -> Any:
     """Replace large arrays in ``value`` (also within tuples, lists, dicts and dataclasses) by shared blocks."""
-    if isinstance(value, np.ndarray) and value.nbytes >= SHARED_FROM and not value.dtype.hasobject:
+    # A masked array or named columns are more than bytes of one type: they go through the pipe.
+    plain = type(value) in (np.ndarray, np.memmap) and not value.dtype.hasobject and value.dtype.names is None
+    if plain and value.nbytes >= SHARED_FROM:
         block = SharedMemory(create=True, size=value.nbytes)
         blocks.append(block)
         np.ndarray(value.shape, value.dtype, buffer=block.buf)[...] = value
@@ -45,7 +51,8 @@ def attach(value: Any, blocks: list[SharedMemory]) -> Any:
     if isinstance(value, SharedArray):
         block = SharedMemory(value.block)
         blocks.append(block)
-        array: np.ndarray[Any, Any] = np.ndarray(value.shape, np.dtype(value.dtype), buffer=block.buf)
+        # ``numpy.ndarray(buffer=...)`` would not keep the block from being closed: a view of it crashes the process.
+        array = np.frombuffer(block.buf, np.dtype(value.dtype), math.prod(value.shape)).reshape(value.shape)
         array.flags.writeable = False
         return array
     return _mapped(value, lambda item: attach(item, blocks))
@@ -59,32 +66,44 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, dict):
         return {key: change(item) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        changed = {f.name: change(getattr(value, f.name)) for f in fields(value) if f.init}
-        if any(changed[name] is not getattr(value, name) for name in changed):
-            return replace(value, **changed)
+        changed = copy.copy(value)
+        for each in fields(value):
+            # Not by its constructor, which may look into the arrays; and a frozen one is still ours to fill.
+            object.__setattr__(changed, each.name, change(getattr(value, each.name)))
+        return changed
     return value
 
 
 def _in_worker(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Run in the worker: attach the arguments, share the result; the parent unlinks both."""
-    opened: list[SharedMemory] = []
     made: list[SharedMemory] = []
-    args, kwargs = attach((args, kwargs), opened)
+    _close_opened()
     try:
+        args, kwargs = attach((args, kwargs), _opened)
         return share(function(*args, **kwargs), made)
+    except BaseException:
+        for block in made:
+            block.unlink()
+        raise
     finally:
         del args, kwargs
         for block in made:
             block.close()
-        for block in opened:
-            # A pipeline may keep a view (a cached mask) and so the mapping; the parent unlinks the block itself.
-            try:
-                block.close()
-            except BufferError:
-                _kept.append(block)
+        _close_opened()
 
 
-_kept: list[SharedMemory] = []
+#: Blocks of arguments that the worker has open, also those of earlier calls that something still looks into.
+_opened: list[SharedMemory] = []
+
+
+def _close_opened() -> None:
+    """Close the blocks that nobody looks into; a traceback lets go soon, a cached view may stay (its memory, too)."""
+    for block in tuple(_opened):
+        try:
+            block.close()
+        except BufferError:
+            continue
+        _opened.remove(block)
 
 
 def _end_with_parent() -> None:
@@ -100,19 +119,31 @@ def _end_with_parent() -> None:
 
 
 class SharedProcessPool(Executor):
-    """A process pool to which large arrays travel by shared memory, one copy each way and no pickle of their bytes."""
+    """A process pool to which large arrays travel by shared memory, one copy each way and no pickle of their bytes.
+
+    A worker that dies takes the work of the pool with it (BrokenProcessPool); the next work gets new workers. Blocks of
+    a result that it had just made stay until this process ends.
+    """
 
     def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> ProcessPoolExecutor:
         # "spawn": a fork of a process with CORBA and event threads would copy their locks in any state.
-        self._pool = ProcessPoolExecutor(
-            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        return ProcessPoolExecutor(
+            self._workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
         )
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         blocks: list[SharedMemory] = []
-        shared_args, shared_kwargs = share((args, kwargs), blocks)
         try:
-            inner = self._pool.submit(_in_worker, fn, shared_args, shared_kwargs)
+            shared = share((args, kwargs), blocks)
+            try:
+                inner = self._pool.submit(_in_worker, fn, *shared)
+            except BrokenProcessPool:
+                self._pool = self._new_pool()
+                inner = self._pool.submit(_in_worker, fn, *shared)
         except BaseException:
             _release(blocks)
             raise
@@ -124,8 +155,12 @@ class SharedProcessPool(Executor):
                 outer.cancel()
                 outer.set_running_or_notify_cancel()
                 return
-            error = done.exception()
-            result = None if error is not None else _take(done.result())
+            result, error = None, done.exception()
+            if error is None:
+                try:
+                    result = _take(done.result())
+                except Exception as failure:
+                    error = failure
             if not outer.set_running_or_notify_cancel():
                 return
             if error is not None:
@@ -144,11 +179,13 @@ class SharedProcessPool(Executor):
 def _take(result: Any) -> Any:
     """Copy a worker's result out of shared memory and unlink the blocks."""
     blocks: list[SharedMemory] = []
-    attached = attach(result, blocks)
-    copied = _copied(attached) if blocks else attached
-    del attached
-    _release(blocks)
-    return copied
+    try:
+        attached = attach(result, blocks)
+        copied = _copied(attached) if blocks else attached
+        del attached
+        return copied
+    finally:
+        _release(blocks)
 
 
 def _copied(value: Any) -> Any:
@@ -157,8 +194,11 @@ def _copied(value: Any) -> Any:
 
 def _release(blocks: list[SharedMemory]) -> None:
     for block in blocks:
-        block.close()
-        block.unlink()
+        # The name first: a view that a traceback still holds delays the end of the mapping, never that of the name.
+        with contextlib.suppress(FileNotFoundError):
+            block.unlink()
+        with contextlib.suppress(BufferError):
+            block.close()
     blocks.clear()
 
 
@@ -178,7 +218,7 @@ def make_executor(text: str, name: str = "pipeline") -> Executor:
         return SharedProcessPool(workers)
     try:
         executor = getattr(importlib.import_module(kind), rest)()
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigurationError(
             "executor", [f"{text!r} is neither thread, process nor module:factory ({error})"]
         ) from error
