@@ -25,10 +25,14 @@ from servers.facility.ports import LOOPBACK, Ports
 from servers.tango_server.loop_thread import LoopThread
 from servers.tango_server.pusher import Pusher
 from servers.tango_server.store import DatabaseStore, FileStore
+from servers.tango_server.stuck_clients import limit_patience
 from servers.tango_server.tango_device import TangoDevice, tango_class
 from servers.tango_server.tango_log import forward_logs
 
 log = logging.getLogger("diptych.host")
+
+#: How often new listening sockets are looked for, s.
+SOCKET_SCAN = 0.5
 
 
 def device_class(import_path: str) -> type[Device]:
@@ -80,6 +84,7 @@ class Host:
         self.loop_thread = LoopThread()
         self.pusher = Pusher()
         self._stop = threading.Event()
+        self._watcher = threading.Thread(target=self._watch_configuration, name="configuration", daemon=True)
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; in the main thread.
@@ -166,16 +171,22 @@ class Host:
         for device in devices:
             forward_logs(device)
             device.start_model()
-        threading.Thread(target=self._subscribe, args=(devices,), name="configuration", daemon=True).start()
         log.info("%s serves %s", self.server, ", ".join(device.get_name() for device in devices))
 
-    def _subscribe(self, devices: list[TangoDevice]) -> None:
+    def _watch_configuration(self) -> None:
         with tango.EnsureOmniThread():
+            devices = self._devices()
             for device in devices:
                 try:
                     device.subscribe_configuration(self._reachable(device.get_name()))
                 except tango.DevFailed as error:
                     log.error("%s: configuration changes are not seen: %s", device.get_name(), error.args[0].desc)
+            # By now Tango has made its sockets; what it makes later is found in time, too.
+            limit_patience()
+            while not self._stop.wait(SOCKET_SCAN):
+                limit_patience()
+            for device in devices:
+                device.unsubscribe_configuration()
 
     def _reachable(self, device: str) -> str:
         if self.tango_host is not None:
@@ -183,7 +194,13 @@ class Host:
         return f"tango://{LOOPBACK}:{self.tango_port}/{device}#dbase=no"
 
     def _turn(self) -> bool:
-        return self._stop.wait(0.05)
+        # Not before the server runs: a process that subscribes to itself while it starts reads torn answers (measured).
+        if not self._watcher.ident:
+            self._watcher.start()
+        if not self._stop.wait(0.05):
+            return False
+        self._watcher.join(2.0)
+        return True
 
     def _end(self) -> None:
         self.pusher.stop()

@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import numpy as np
+
 from devices.core.alarm import Range, judge
 from devices.core.attribute import AttributeSpec
 from devices.core.errors import InvalidReadingError, NotAllowedError, RangeError, TimeoutError
@@ -184,11 +186,11 @@ class LiveAttribute(Generic[T]):
         if reading.value is not None and spec.datatype.is_number:
             quality, reason = self._judge(reading.value, Quality.VALID)
             self.reading = Reading(reading.value, reading.timestamp, quality, reason)
+            self.device.note_quality(self)
             self._notify(self.reading, Event.CONFIG | Event.CHANGE | Event.ARCHIVE)
             self._sent = self._archived = self.reading
         else:
             self._notify(reading, Event.CONFIG)
-        self.device.note_quality(self)
 
     def _judge(self, value: Any, quality: Quality) -> tuple[Quality, str]:
         spec = self.spec
@@ -208,6 +210,8 @@ class LiveAttribute(Generic[T]):
         if self.device.elsewhere(self._accept, reading):
             return
         self.reading = reading
+        # First, so that whoever acts on the event finds a State that agrees with it.
+        self.device.note_quality(self)
         noted = published.get()
         if noted is not None:
             noted.add(self)
@@ -227,7 +231,6 @@ class LiveAttribute(Generic[T]):
             self._archived = reading
         if event:
             self._notify(reading, event)
-        self.device.note_quality(self)
 
     def _set_setpoint(self, value: T, timestamp: float) -> None:
         if self.device.elsewhere(self._set_setpoint, value, timestamp):
@@ -246,8 +249,9 @@ class LiveAttribute(Generic[T]):
 
 
 def _equal(one: Any, other: Any) -> bool:
-    equal = one == other
-    return bool(equal.all()) if hasattr(equal, "all") and one.shape == other.shape else equal is True
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    return bool(one == other)
 
 
 def check_limits(name: str, value: Any, limits: Range | None, unit: str) -> None:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("diptych.events")
 
-#: Attributes that can be larger are pushed by a thread of their own, so that their copy never holds the loop, bytes.
-LARGE = 1_000_000
+#: Attributes that can have as many elements are pushed by a thread of their own, so that neither their copy nor a slow
+#: client (see ``stuck_clients``) holds the loop for long.
+LARGE = 2048
 
 Push = tuple["TangoDevice", str, DataType, Reading[Any], Event]
 
@@ -40,7 +41,7 @@ class Pusher:
     def push(self, device: TangoDevice, name: str, datatype: DataType, reading: Reading[Any], event: Event) -> None:
         """Push a reading as the events it is worth; a failure is logged, never raised into the device."""
         # By the declared size, not by this value's: an INVALID must not overtake the frame before it.
-        if not datatype.shape or math.prod(datatype.shape) * 8 < LARGE:
+        if not datatype.shape or math.prod(datatype.shape) < LARGE:
             _push(device, name, datatype, reading, event)
             return
         if self._thread is None:
@@ -56,7 +57,7 @@ class Pusher:
             self._changed.notify()
 
     def stop(self) -> None:
-        """End the thread after what waits."""
+        """End the thread, after what waits."""
         if self._thread is not None:
             with self._changed:
                 self._stopping = True

@@ -80,7 +80,6 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
     def stop_model(self) -> None:
         """End the work and leave the hardware as it is."""
         model, self.model = self.model, None
-        self._config_events = None
         if model is not None:
             self._wait(self.loop_thread.submit(model.stop()), 9.0)
 
@@ -135,6 +134,11 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
             self.pusher.push(self, live.name, live.spec.datatype, reading, event)
 
     def _on_state(self, name: str, live: LiveAttribute[Any], reading: Reading[Any], event: Event) -> None:
+        # PyTango pushes what ``set_state`` was told last, whatever value the push is given: measured with 10.3.
+        if name == "State":
+            self.set_state(to_tango(live.spec.datatype, reading.value))
+        else:
+            self.set_status(reading.value)
         self.pusher.push(self, name, live.spec.datatype, reading, event)
 
     def _write_value(self, live: LiveAttribute[Any]) -> None:
@@ -161,15 +165,24 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
         if self.model is None:
             return
         proxy = tango.DeviceProxy(device)
+        # One subscription that waits: afterwards Tango has made its event socket (see ``stuck_clients``).
+        kind = tango.EventType.ATTR_CONF_EVENT
+        self._config_numbers = [proxy.subscribe_event("alarm_summary", kind, lambda event: None)]
         for name, live in self.model.attributes.items():
             if live.spec.datatype.is_number:
-                proxy.subscribe_event(
-                    name,
-                    tango.EventType.ATTR_CONF_EVENT,
-                    functools.partial(self._on_configuration, name),
-                    sub_mode=tango.EventSubMode.AsyncRead,
+                callback = functools.partial(self._on_configuration, name)
+                self._config_numbers.append(
+                    proxy.subscribe_event(name, kind, callback, sub_mode=tango.EventSubMode.AsyncRead)
                 )
         self._config_events = proxy
+
+    def unsubscribe_configuration(self) -> None:
+        """End what :meth:`subscribe_configuration` began."""
+        proxy, self._config_events = self._config_events, None
+        if proxy is not None:
+            for number in self._config_numbers:
+                proxy.unsubscribe_event(number)
+            self._config_numbers.clear()
 
     def _on_configuration(self, name: str, event: tango.AttrConfEventData) -> None:
         model = self.model

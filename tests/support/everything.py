@@ -149,6 +149,7 @@ class Everything(Device):
 
     async def connect(self) -> None:
         self.connected_times += 1
+        self.position.publish(1.5)
         self.position.publish_setpoint(3.0)
 
     @command()
@@ -203,6 +204,16 @@ class Everything(Device):
     async def make_invalid(self, name: str) -> None:
         """Make an attribute INVALID."""
         self.attributes[name].publish_invalid("the sensor is open")
+
+    @command()
+    async def publish_nan(self, name: str) -> None:
+        """Publish what a broken calculation gives."""
+        self.attributes[name].publish(float("nan"))
+
+    @command()
+    async def publish_state(self, state: DeviceState) -> None:
+        """Publish ``a_state``."""
+        self.a_state.publish(state)
 
     @command()
     async def publish_value(self, name: str, value: float, timestamp: float = 0.0, quality: str = "VALID") -> None:
