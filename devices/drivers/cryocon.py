@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from devices.core.errors import ProtocolError, RangeError, RefusedError
+from devices.core.errors import NotConnectedError, ProtocolError, RangeError, RefusedError
 from devices.drivers.cryocon_items import Action, Query
 from devices.drivers.cryocon_line import CommandLine, Turn
 from devices.drivers.cryocon_models import Identity, Model, model_named, parse_identity
@@ -124,14 +124,14 @@ class CryoConDriver:
     def identity(self) -> Identity:
         """Who answered when the link was last opened."""
         if self._identity is None:
-            raise ProtocolError(f"{self.url}: not connected yet, so not identified")
+            raise NotConnectedError(f"{self.url}: not connected yet, so not identified")
         return self._identity
 
     @property
     def model(self) -> Model:
         """What the instrument has."""
         if self._model is None:
-            raise ProtocolError(f"{self.url}: not connected yet, so not identified")
+            raise NotConnectedError(f"{self.url}: not connected yet, so not identified")
         return self._model
 
     async def connect(self) -> Identity:
@@ -176,9 +176,9 @@ class CryoConDriver:
             loops={number: LoopSnapshot(*(next(each) for _ in range(6))) for number in self.loops},
         )
 
-    async def answers(self, *queries: Query[Any]) -> list[Answer[Any]]:
+    async def answers(self, *queries: Query[Any], turn: Turn = Turn.QUERY) -> list[Answer[Any]]:
         """Ask many things in as few lines as possible; one refused question never spoils the others' answers."""
-        return (await self._asked(list(queries), Turn.QUERY))[0]
+        return (await self._asked(list(queries), turn))[0]
 
     async def _asked(self, queries: list[Query[Any]], turn: Turn) -> tuple[list[Answer[Any]], float]:
         found: list[Answer[Any]] = []

@@ -125,7 +125,7 @@ class Pid:
             step = gains.p * error * seconds / gains.i
             wanted = direct + self.integral
             if not (wanted > highest and step > 0.0) and not (wanted < 0.0 and step < 0.0):
-                self.integral = min(max(self.integral + step, 0.0), highest)
+                self.integral += step
         else:
             self.integral = 0.0
         return min(max(direct + self.integral, 0.0), highest)

@@ -144,6 +144,15 @@ class CryoConSimulator:
         """Send this instead of the next answer, as it is."""
         self._garbage.append(data)
 
+    def garbage_over(self) -> None:
+        """Send the true answers again."""
+        self._garbage.clear()
+
+    def chatter(self, data: bytes) -> None:
+        """Send something to every TCP client that nobody asked for."""
+        for writer in self._clients:
+            writer.write(data)
+
     def drop_connections(self) -> None:
         """Hang up on every TCP client."""
         for writer in list(self._clients):
