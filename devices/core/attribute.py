@@ -97,6 +97,11 @@ class Attribute(Generic[T]):
             return self
         return instance.live[self.spec.name]
 
+    def hook_for(self, owner: Component) -> Callable[[Any], Awaitable[None]] | None:
+        """What takes a client's value to the hardware, for one component; a subclass may find it another way."""
+        hook: Callable[[Any], Awaitable[None]] | None = getattr(owner, self.write_hook) if self.write_hook else None
+        return hook
+
     def write(self, hook: Callable[[Any, T], Awaitable[None]]) -> Callable[[Any, T], Awaitable[None]]:
         """Decorate the method that takes a client's value to the hardware."""
         self.write_hook = hook.__name__
@@ -104,7 +109,13 @@ class Attribute(Generic[T]):
         return hook
 
     def read(self, period: float) -> Callable[[Callable[[Any], Awaitable[T]]], Callable[[Any], Awaitable[T]]]:
-        """Decorate a method that asks the hardware for this one value every ``period`` seconds."""
+        """Decorate a method that asks the hardware for this one value every ``period`` seconds.
+
+        Raises:
+            ValueError: ``period`` is not > 0.
+        """
+        if period <= 0:
+            raise ValueError(f"period = {period} s is not > 0")
 
         def decorate(hook: Callable[[Any], Awaitable[T]]) -> Callable[[Any], Awaitable[T]]:
             self.read_hook, self.read_period = hook.__name__, period

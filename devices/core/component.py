@@ -48,8 +48,7 @@ class Component:
         self.live = {}
         for name, item in declared(type(self), Attribute).items():
             spec = item.spec if key is None else item.spec.for_part(key)
-            hook = getattr(self, item.write_hook) if item.write_hook else None
-            live: LiveAttribute[Any] = LiveAttribute(spec, device, hook, item.initial)
+            live: LiveAttribute[Any] = LiveAttribute(spec, device, item.hook_for(self), item.initial)
             self.live[name] = live
             device.add_attribute(live)
             if item.read_hook:

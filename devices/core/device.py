@@ -15,7 +15,7 @@ from devices.core.attribute import AttributeSpec, attribute
 from devices.core.command import ArgumentSpec, CommandSpec, LiveCommand
 from devices.core.component import Component, Part, declared
 from devices.core.datatype import DataType, DeviceState, Kind
-from devices.core.errors import NotConnectedError, UnknownNameError, reason
+from devices.core.errors import UnknownNameError, reason
 from devices.core.executor import make_executor
 from devices.core.interface import Interface
 from devices.core.live import LiveAttribute
@@ -101,6 +101,12 @@ class Device(Component):
         """Build one part for each key; only in :meth:`build`."""
         return {key: kind(self, key) for key in keys}
 
+    def without(self, *names: str) -> None:
+        """Drop attributes and commands that this model of the instrument has not; only in :meth:`build`."""
+        for name in names:
+            if self.attributes.pop(name, None) is None and self.commands.pop(name, None) is None:
+                raise TypeError(f"{type(self).__name__} has no attribute or command {name}")
+
     def set_state(self, state: DeviceState, text: str = "") -> None:
         """Say what the hardware itself is doing; faults, operations and alarms are added by precedence."""
         self._own_state, self._own_text = state, text
@@ -166,7 +172,11 @@ class Device(Component):
             await self._poller.close()
         await self.memory.close()
         if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+            try:
+                self._executor.shutdown(wait=False, cancel_futures=True)
+            except TypeError:
+                # Dask's executor knows no ``cancel_futures``: it cancels whenever it does not wait.
+                self._executor.shutdown(wait=False)
         self.set_state(DeviceState.OFF, "stopped")
 
     async def put(self, name: str, value: Any) -> None:
@@ -216,6 +226,13 @@ class Device(Component):
         self._running = running
         self._publish_state()
 
+    def remember(self, live: LiveAttribute[Any]) -> None:
+        """A put of a memorized attribute went well: keep what is set now, and offer no older value."""
+        assert live.setpoint is not None
+        self.memory.remember(live.name, live.spec.datatype.to_json(live.setpoint.value))
+        if self.offers.pop(live.name, None) is not None:
+            self._publish_state()
+
     async def restore(self) -> None:
         """After the first contact: apply memorized values, or offer those that the hardware does not hold."""
         for name, value in list(self.memory.values.items()):
@@ -243,16 +260,20 @@ class Device(Component):
 
     async def _run(self) -> None:
         assert self._poller is not None
-        await self.memory.load()
-        self._restore_settings()
-        if self._own_state is DeviceState.INIT:
-            self.set_state(DeviceState.ON)
-        await self._poller.run()
+        try:
+            await self.memory.load()
+            self._restore_settings()
+            if self._own_state is DeviceState.INIT:
+                self.set_state(DeviceState.ON)
+            await self._poller.run()
+        except Exception as error:
+            self.log.exception("the device does not poll nor connect any more")
+            self.set_fault("poller", f"the device does not poll nor connect any more: {reason(error)}: {error}")
 
     async def _watched(self, work: Awaitable[Any]) -> Any:
         try:
             return await work
-        except NotConnectedError as error:
+        except ConnectionError as error:
             if self._poller is not None:
                 self._poller.lost(error)
             raise
@@ -276,7 +297,9 @@ class Device(Component):
             f"memorized: {name} = {value}; apply_memorized {name!r} writes it" for name, value in self.offers.items()
         ]
         self.state_attribute.publish(state)
-        self.status_attribute.publish("\n".join([f"The device is in {state.name} state.", *lines]))
+        # A text of the hardware may hold anything; a state that cannot be told would stop the poller.
+        text = "\n".join([f"The device is in {state.name} state.", *lines]).replace("\0", "?")
+        self.status_attribute.publish(text[: TEXT.text_limit])
 
     # Building -----------------------------------------------------------------------------------------------------
 
@@ -345,8 +368,6 @@ class Device(Component):
         if name not in self.memory.values:
             raise UnknownNameError(f"no value of {name} is memorized")
         await self.put(name, self.memory.values[name])
-        self.offers.pop(name, None)
-        self._publish_state()
 
 
 def _alarm_line(spec: AttributeSpec, reading: Reading[Any]) -> str:
