@@ -10,8 +10,6 @@ from typing import Any, TypeVar
 
 import click
 
-from devices.core.errors import ConfigurationError, DiptychError
-
 DEFAULT_STATE_DIR = Path("var")
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -23,28 +21,32 @@ class OneLineErrors(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except ConfigurationError as error:
-            lines = [f"{error.subject}: {problem}" for problem in error.problems]
-        except DiptychError as error:
-            lines = [str(error)]
-        except OSError as error:
-            lines = [f"{error.filename or error.__class__.__name__}: {error.strerror or error}"]
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
         except Exception as error:
-            if not (text := tango_text(error)):
-                raise
-            lines = [text]
+            lines = error_lines(error)
+            if not lines:
+                raise  # a fault of the program: its traceback is wanted
         for line in lines:
             click.echo(f"error: {line}", err=True)
         ctx.exit(1)
 
 
-def tango_text(error: Exception) -> str:
-    """What a Tango error says, in one line; empty for any other exception."""
+def error_lines(error: Exception) -> list[str]:
+    """What to show of an error; nothing for one that nobody raised on purpose."""
+    from devices.core.errors import ConfigurationError, DiptychError
+
+    if isinstance(error, ConfigurationError):
+        return [f"{error.subject}: {problem}" for problem in error.problems]
+    if isinstance(error, DiptychError):
+        return [str(error)]
+    if isinstance(error, OSError):
+        return [f"{error.filename or type(error).__name__}: {error.strerror or error}"]
     tango = sys.modules.get("tango")
-    if tango is None or not isinstance(error, tango.DevFailed):
-        return ""
-    first = error.args[0]
-    return f"{first.reason}: {' '.join(first.desc.split())}"
+    if tango is not None and isinstance(error, tango.DevFailed):
+        first = error.args[0]
+        return [f"{first.reason}: {' '.join(first.desc.split())}"]
+    return []
 
 
 def option_group(*options: Callable[[CommandT], CommandT]) -> Callable[[CommandT], CommandT]:

@@ -16,12 +16,12 @@ from typing import Any, Literal
 import tango
 from dsconfig.tangodb import get_classes_properties, get_servers_with_filters, is_protected
 
-from devices.core.errors import NotConnectedError
 from servers.facility import record
 from servers.facility.facility_file import SERVER_NAME, Facility, Properties, short_server_name
 from servers.facility.instance import Instance, stop
 from servers.facility.place import database_of, facility_of
 from servers.facility.rehearsal import rehearse
+from servers.facility.tango_database import open_database
 
 Apply = Callable[[tango.Database], None]
 Kind = Literal["add", "change", "delete"]
@@ -83,21 +83,6 @@ def register(
         else:
             hint = f"`diptych register {file} --restart` restarts it" if own else "restart it where it runs"
             yield f"{name} runs; what changed (alarm limits too) holds from its next restart: {hint}"
-
-
-def open_database(tango_host: str) -> tango.Database:
-    """The Tango database at HOST:PORT.
-
-    Raises:
-        NotConnectedError: none answers there.
-    """
-    host, _, port = tango_host.partition(":")
-    try:
-        return tango.Database(host, int(port))
-    except (tango.DevFailed, ValueError):
-        raise NotConnectedError(
-            f"no Tango database answers at {tango_host}; start one with `diptych up`, or name another with --tango-host"
-        ) from None
 
 
 def differences(facility: Facility, database: tango.Database, *, whole: bool = False) -> list[Change]:

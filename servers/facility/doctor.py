@@ -16,8 +16,8 @@ import psutil
 from devices.core.errors import ConfigurationError
 from servers.facility import background, port_check, readiness, record
 from servers.facility.environment import facility_environment, foreign_variables
-from servers.facility.facility_file import Facility
 from servers.facility.place import facility_of
+from servers.facility.ports import Ports
 
 # Beside /etc/tangorc, cppTango looks into the home folder of the password database, not into $HOME.
 SITE_TANGORC: Final = Path("/etc/tangorc")
@@ -30,18 +30,18 @@ def examine(*, state_dir: Path, port_offset: int, tango_host: str | None) -> lis
     """Every finding as one line: what is wrong, and what to do."""
     running = record.running(state_dir)
     findings: list[str] = []
+    ports, needed = Ports(offset=port_offset), [("tango", port_check.STREAM)]
     try:
         facility = facility_of(None, state_dir, port_offset)
+        ports, needed = facility.ports, port_check.needed(facility, own_database=tango_host is None)
     except ConfigurationError as error:
         findings += [f"{error.subject}: {problem}" for problem in error.problems]
-    else:
-        host = tango_host or (running.tango_host if running else facility.ports.endpoint("tango"))
-        if running is None:
-            needed = port_check.needed(facility, own_database=tango_host is None)
-            findings += port_check.taken_ports(needed, facility.ports)
-        findings += _shell(facility, host)
-        findings += _tangorc(host)
-        findings += _polling(host)
+    if running is None:
+        findings += port_check.taken_ports(needed, ports)
+    host = tango_host or (running.tango_host if running else ports.endpoint("tango"))
+    findings += _shell(ports, host)
+    findings += _tangorc(host)
+    findings += _polling(host)
     findings += _silent(running)
     findings += _twins(state_dir, running)
     findings += _clock(state_dir)
@@ -49,8 +49,8 @@ def examine(*, state_dir: Path, port_offset: int, tango_host: str | None) -> lis
     return findings
 
 
-def _shell(facility: Facility, tango_host: str) -> Iterator[str]:
-    wanted = facility_environment(facility.ports, tango_host)
+def _shell(ports: Ports, tango_host: str) -> Iterator[str]:
+    wanted = facility_environment(ports, tango_host)
     for name in foreign_variables(os.environ):
         value = os.environ[name]
         if name.startswith("DIPTYCH_") or wanted.get(name) == value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -60,7 +61,7 @@ class Instance:
         """
         if not leash.is_held():
             self._refuse_second()
-        adopt(self.facility.ports, self.database or self.facility.ports.endpoint("tango"))
+        adopt(self.facility.ports, self._server_host())
         if self.database and not readiness.database_answers(self.database):
             raise NotConnectedError(f"no Tango database answers at {self.database}; `diptych up` starts one")
         from servers import host
@@ -99,19 +100,22 @@ class Instance:
         if child.poll() is not None or not self._answers():
             happened = "does not answer" if child.returncode is None else ending(child.returncode)
             raise TimeoutError(f"{self.name} {happened}: {LogFile.of(state_dir, self.name).last_line()}")
-        return f"{self.name} runs in the background (pid {child.pid}); `diptych stop {self.name}` ends it"
+        alone = "" if self.database else f" at {self._server_host()}, without a database (#dbase=no)"
+        return f"{self.name} runs in the background{alone} (pid {child.pid}); `diptych stop {self.name}` ends it"
 
     def _answers(self) -> bool:
         server = full_server_name(self.name)
-        if self.database is None:
-            return readiness.server_answers(self.facility.ports.endpoint("tango"), server, has_database=False)
-        return readiness.server_answers(self.database, server)
+        return readiness.server_answers(self._server_host(), server, has_database=self.database is not None)
+
+    def _server_host(self) -> str:
+        """Where the server is found: by its database, or itself on the port that the database would have."""
+        return self.database or self.facility.ports.endpoint("tango")
 
     def _refuse_second(self) -> None:
         running = record.running(self.facility.state_dir)
         process = background.process(self.facility.state_dir, self.name)
         pid = process.pid if process else running.processes.get(self.name) if running else None
-        if pid:
+        if pid and pid != os.getpid():  # of a process in the background it is the own one
             raise BusyError(f"{self.name} runs already (pid {pid}); `diptych stop {self.name}` stops it")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
+CHECKOUT = Path(__file__).parents[2]
 DIPTYCH = [sys.executable, "-P", "-m", "servers.main"]
 START_SECONDS = 30.0
 
@@ -44,7 +45,7 @@ def command(*words: object, environment: Mapping[str, str] | None = None) -> sub
         capture_output=True,
         text=True,
         timeout=60.0,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), **(environment or {})},
     )
 
 
@@ -71,7 +72,7 @@ class Up:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, "PYTHONPATH": str(CHECKOUT), **(environment or {})},
                 start_new_session=True,
             )
 

@@ -165,7 +165,7 @@ def test_a_facility_starts_again_after_it_was_killed(tmp_path: Path) -> None:
 def test_two_facilities_run_side_by_side_with_a_port_offset(bench: Up, tmp_path: Path) -> None:
     first_port = int(bench.record()["tango_host"].split(":")[1])
     facility = write_facility(tmp_path, first_port, ("heater",))
-    offset = free_port() - first_port
+    offset = next(offset for offset in range(100, 2000, 100) if is_free(first_port + offset))
     with up(facility, tmp_path / "state", "--port-offset", str(offset)) as second:
         assert second.record()["tango_host"] == f"127.0.0.1:{first_port + offset}"
         device(second, "heater").setpoint = 44.0
