@@ -17,26 +17,23 @@ from typing import Any
 
 from devices.core.errors import NotConnectedError, ProtocolError, RangeError, RefusedError
 from devices.drivers.cryocon_items import Action, Query
+from devices.drivers.cryocon_labels import AlarmState, LoopType, OutputRange, Units
 from devices.drivers.cryocon_line import CommandLine, Turn
 from devices.drivers.cryocon_models import Identity, Model, model_named, parse_identity
 from devices.drivers.cryocon_protocol import Answer, answer, is_nack, pack, switch
 from devices.drivers.cryocon_subsystems import (
-    AlarmState,
     Configuration,
     DataLog,
     Input,
     Loop,
-    LoopType,
     Mail,
     Network,
-    OutputRange,
     Overtemperature,
     PidTableHeader,
     Relay,
     Sensor,
     Statistics,
     System,
-    Units,
 )
 from devices.drivers.cryocon_tables import CalibrationCurve, LogRecord, PidTable, parse_log
 

@@ -156,7 +156,7 @@ def choice(labels: type[E]) -> Codec[E]:
         for label in labels:
             if label.value == spelled:
                 return label
-        longer = [label for label in labels if spelled.startswith(label.value)]
+        longer = [label for label in labels if len(label.value) > 1 and spelled.startswith(label.value)]
         return max(longer, key=lambda label: len(label.value)) if longer else Why.MALFORMED
 
     def write(name: str, value: E) -> str:

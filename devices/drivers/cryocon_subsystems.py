@@ -8,10 +8,23 @@ Source:
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from devices.drivers.cryocon_items import Query, Speaker, Subsystem, action, query, reading, setting
+from devices.drivers.cryocon_labels import (
+    AlarmState,
+    AutotuneMode,
+    AutotuneStatus,
+    BiasVoltage,
+    BridgeRange,
+    DisplayResolution,
+    LoopType,
+    OutputRange,
+    RelayMode,
+    RelayState,
+    Source,
+    Units,
+)
 from devices.drivers.cryocon_protocol import (
+    Codec,
     calendar_date,
     choice,
     integer,
@@ -24,117 +37,11 @@ from devices.drivers.cryocon_protocol import (
     word,
 )
 
-
-class Units(StrEnum):
-    """The display unit of an input; S is the sensor's own, V or ohm."""
-
-    K = "K"
-    C = "C"
-    F = "F"
-    S = "S"
-
-
-class AlarmState(StrEnum):
-    NONE = "--"
-    SENSOR_FAULT = "SF"
-    HIGH = "HI"
-    LOW = "LO"
-
-
-class BiasVoltage(StrEnum):
-    """The excitation of a constant-voltage (ACR) sensor."""
-
-    MV_10 = "10MV"
-    MV_3 = "3.0MV"
-    MV_1 = "1.0MV"
-    UV_300 = "300UV"
-
-
-class BridgeRange(StrEnum):
-    """The excitation of a constant-current resistance sensor."""
-
-    AUTO = "AUTO"
-    MA_1 = "1.0MA"
-    UA_100 = "100UA"
-    UA_10 = "10UA"
-
-
-class LoopType(StrEnum):
-    OFF = "OFF"
-    MAN = "MAN"
-    PID = "PID"
-    TABLE = "TABLE"
-    RAMPP = "RAMPP"
-    RAMPT = "RAMPT"
-    SCALE = "SCALE"
-
-
-class OutputRange(StrEnum):
-    """The full scale of an output: three of a heater, two of an analog output."""
-
-    HI = "HI"
-    MID = "MID"
-    LOW = "LOW"
-    V_10 = "10V"
-    V_5 = "5V"
-
-
-class AutotuneMode(StrEnum):
-    P = "P"
-    PI = "PI"
-    PID = "PID"
-
-
-class AutotuneStatus(StrEnum):
-    IDLE = "IDLE"
-    RUNNING = "RUNNING"
-    COMPLETE = "COMPLETE"
-    FAILED = "FAILED"
-    ABORT = "ABORT"
-
-
-class RelayMode(StrEnum):
-    AUTO = "AUTO"
-    ON = "ON"
-    OFF = "OFF"
-    CONTROL = "CONTROL"
-
-
-class RelayState(StrEnum):
-    """CLEAR, HIGH and LOW in the automatic mode, ON and OFF by hand."""
-
-    CLEAR = "--"
-    HIGH = "HI"
-    LOW = "LO"
-    ON = "ON"
-    OFF = "OFF"
-
-
-class DisplayResolution(StrEnum):
-    """The decimals of a displayed temperature; FULL shows seven digits."""
-
-    FULL = "FULL"
-    ONE = "1"
-    TWO = "2"
-    THREE = "3"
-
-
-class Source(StrEnum):
-    """The input that a loop, a relay or the interlock listens to."""
-
-    A = "A"
-    B = "B"
-    C = "C"
-    D = "D"
-    E = "E"
-    F = "F"
-    G = "G"
-    H = "H"
-
-
 _ON_OFF = switch()
 _YES_NO = switch("YES", "NO")
-_SOURCE = choice(Source)
+_LETTER = choice(Source)
+# Some firmware answers CHA where others answer A.
+_SOURCE: Codec[Source] = Codec(lambda text: _LETTER.parse(text.upper().removeprefix("CH")), _LETTER.format)
 _TEMPERATURE = number(-460.0, 100_000.0)
 _PID_TABLE = integer(range(7))
 

@@ -25,6 +25,7 @@ from devices.core.errors import (
 )
 from devices.drivers.cryocon import CryoConDriver
 from devices.drivers.cryocon_items import Query, Setting
+from devices.drivers.cryocon_labels import AlarmState, AutotuneStatus, LoopType, OutputRange, RelayState, Source, Units
 from devices.drivers.cryocon_models import MODELS, model_named, parse_identity
 from devices.drivers.cryocon_protocol import (
     MESSAGE_LIMIT,
@@ -39,7 +40,7 @@ from devices.drivers.cryocon_protocol import (
     string,
     switch,
 )
-from devices.drivers.cryocon_subsystems import AlarmState, AutotuneStatus, LoopType, OutputRange, RelayState, Units
+from devices.drivers.cryocon_subsystems import Loop
 from devices.drivers.cryocon_tables import CalibrationCurve, PidEntry, PidTable, parse_log
 from devices.simulators.cryocon import CryoConSimulator
 
@@ -119,6 +120,13 @@ def test_a_label_may_be_spelled_longer_and_in_any_case() -> None:
     assert choice(OutputRange).parse("High") is OutputRange.HI
     assert choice(LoopType).parse("P") is Why.MALFORMED
     assert choice(AlarmState).parse("--") is AlarmState.NONE
+    assert choice(Source).parse("CHA") is Why.MALFORMED, "a letter is never taken for a longer word"
+
+
+@pytest.mark.parametrize("spelled", ["B", "b", "CHB", "ChB"])
+def test_a_source_may_be_a_letter_or_a_channel(spelled: str) -> None:
+    found = answer("LOOP 1:SOURce", spelled, Loop.source.parse)
+    assert found.get() is Source.B
 
 
 @given(st.lists(st.text(alphabet='ab;: ."', max_size=8), min_size=1, max_size=6))
