@@ -37,6 +37,34 @@ from devices.drivers.cryocon_protocol import (
     word,
 )
 
+__all__ = [
+    "AlarmState",
+    "Autotune",
+    "AutotuneMode",
+    "AutotuneStatus",
+    "BiasVoltage",
+    "BridgeRange",
+    "Configuration",
+    "DataLog",
+    "DisplayResolution",
+    "Input",
+    "Loop",
+    "LoopType",
+    "Mail",
+    "Network",
+    "OutputRange",
+    "Overtemperature",
+    "PidTableHeader",
+    "Relay",
+    "RelayMode",
+    "RelayState",
+    "Sensor",
+    "Source",
+    "Statistics",
+    "System",
+    "Units",
+]
+
 _ON_OFF = switch()
 _YES_NO = switch("YES", "NO")
 _LETTER = choice(Source)
