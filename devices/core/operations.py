@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from devices.core.attribute import Attribute, attribute
 from devices.core.deadband import Deadband
-from devices.core.errors import BusyError, UnknownNameError, reason
+from devices.core.errors import AbortedError, BusyError, RangeError, UnknownNameError, reason
 
 if TYPE_CHECKING:
     from devices.core.command import WhenBusy
@@ -24,6 +24,8 @@ log = logging.getLogger("diptych")
 
 #: So many operations are remembered for ``operation_status``.
 KEPT = 100
+#: The longest JSON text of a result, characters; frames and tables go into attributes.
+RESULT_LIMIT = 1_000_000
 #: An aborted operation has this time to leave the hardware in order, s.
 ABORT_TIMEOUT = 5.0
 
@@ -117,16 +119,12 @@ class Operations:
             first = self.active[0]
             raise BusyError(f"{name} is refused: {first.name} runs ({first.id}, {first.progress:.0f} %)")
         run = Operation(name, self._show)
-        self._known[run.id] = run
-        while len(self._known) > KEPT:
-            oldest = next((key for key in self._known if key not in self._tasks), None)
-            if oldest is None:
-                break
-            del self._known[oldest]
-        self._newest = run
         task = asyncio.get_running_loop().create_task(self._run(run, work, when_busy), name=run.id)
-        self._tasks[run.id] = task
         task.add_done_callback(lambda _: self._ended(run))
+        self._known[run.id], self._tasks[run.id], self._newest = run, task, run
+        ended = [key for key in self._known if key not in self._tasks]
+        for key in ended[: max(0, len(self._known) - KEPT)]:
+            del self._known[key]
         self._show(run)
         self._device.note_operations(bool(self._tasks))
         return run.id
@@ -152,7 +150,8 @@ class Operations:
         if operation_id:
             self._find(operation_id)
         for key, task in list(self._tasks.items()):
-            if operation_id in ("", key):
+            # A second cancellation would cut short what the work does to leave the hardware in order.
+            if operation_id in ("", key) and not task.cancelling():
                 task.cancel()
 
     async def close(self) -> None:
@@ -171,11 +170,11 @@ class Operations:
 
     async def _run(self, run: Operation, work: Callable[[Operation], Awaitable[Any]], when_busy: WhenBusy) -> None:
         try:
-            if when_busy == "queue":
+            if when_busy == "parallel":
+                await self._work(run, work)
+            else:
                 async with self._turn:
                     await self._work(run, work)
-            else:
-                await self._work(run, work)
         except Exception as error:
             run.state, run.error = OperationState.FAILED, f"{reason(error)}: {error}"
             log.error("%s: %s failed: %s", self._device.name, run.id, run.error)
@@ -191,10 +190,14 @@ class Operations:
     async def _work(self, run: Operation, work: Callable[[Operation], Awaitable[Any]]) -> None:
         run.state = OperationState.RUNNING
         self._show(run)
+        self._device.note_operations(True)
         task = asyncio.ensure_future(work(run))
         try:
             result = await asyncio.shield(task)
         except asyncio.CancelledError:
+            if task.cancelled():
+                # Not by us: the work waited for something that somebody else cancelled.
+                raise AbortedError("the work was cancelled from within") from None
             task.cancel()
             # The work may need the hardware to stop (a heater off, an exposure read out), but not for ever.
             _, pending = await asyncio.wait({task}, timeout=ABORT_TIMEOUT)
@@ -203,7 +206,9 @@ class Operations:
             elif not task.cancelled() and task.exception() is not None:
                 log.error("%s: %s failed while it was aborted: %s", self._device.name, run.id, task.exception())
             raise
-        json.dumps(result)
+        length = len(json.dumps(result))
+        if length > RESULT_LIMIT:
+            raise RangeError(f"the result has {length} characters of JSON, at most {RESULT_LIMIT} are allowed")
         run.result, run.progress, run.state = result, 100.0, OperationState.DONE
 
     def _show(self, run: Operation) -> None:
@@ -222,5 +227,5 @@ class Operations:
         for name, value in values.items():
             live = self._attributes[name]
             if isinstance(value, str):
-                value = value[: live.spec.datatype.text_limit]
+                value = value[: live.spec.datatype.text_limit].replace("\0", "?")
             live.publish(value)
