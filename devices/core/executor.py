@@ -51,6 +51,7 @@ def attach(value: Any, blocks: list[SharedMemory]) -> Any:
     if isinstance(value, SharedArray):
         block = SharedMemory(value.block)
         blocks.append(block)
+        assert block.buf is not None
         # ``numpy.ndarray(buffer=...)`` would not keep the block from being closed: a view of it crashes the process.
         array = np.frombuffer(block.buf, np.dtype(value.dtype), math.prod(value.shape)).reshape(value.shape)
         array.flags.writeable = False

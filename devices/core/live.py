@@ -16,7 +16,7 @@ import numpy as np
 
 from devices.core.alarm import Range, judge
 from devices.core.attribute import AttributeSpec
-from devices.core.errors import InvalidReadingError, NotAllowedError, RangeError, TimeoutError
+from devices.core.errors import AbortedError, InvalidReadingError, NotAllowedError, RangeError, TimeoutError
 from devices.core.reading import Quality, Reading, worst
 
 if TYPE_CHECKING:
@@ -28,8 +28,13 @@ log = logging.getLogger("diptych")
 #: The framework ends a put after this time, s: before a Tango client gives up at 3 s.
 PUT_TIMEOUT = 2.5
 
-#: The attributes that the poll now running has published.
+#: Why an attribute is INVALID that nobody has published yet.
+NO_VALUE = "no value yet"
+
+#: The attributes that the poll, put or connect now running has published.
 published: ContextVar[set[LiveAttribute[Any]] | None] = ContextVar("published", default=None)
+#: When the poll now running began, s since 1970: what it publishes is not newer than that for sure.
+polled_since: ContextVar[float | None] = ContextVar("polled_since", default=None)
 
 
 class Event(enum.Flag):
@@ -60,15 +65,18 @@ class LiveAttribute(Generic[T]):
         initial: T | None = None,
     ) -> None:
         self.spec = spec
-        self.declared = spec
         self.device = device
-        self.reading: Reading[T] = Reading(None, time.time(), Quality.INVALID, "no value yet")
+        self.reading: Reading[T] = Reading(None, time.time(), Quality.INVALID, NO_VALUE)
         self.setpoint: Reading[T] | None = None
         self._hook = hook
         self._listeners: tuple[Listener, ...] = ()
         self._sent: Reading[T] | None = None
         self._archived: Reading[T] | None = None
         self._bound = ""
+        #: What the hardware said of the value, before the bounds did.
+        self._said = Quality.VALID
+        #: When the setpoint was last put or published, s since 1970.
+        self._settled = 0.0
         if initial is not None:
             value = spec.datatype.convert(initial, spec.name)
             self.reading = Reading(value, time.time())
@@ -124,6 +132,7 @@ class LiveAttribute(Generic[T]):
         converted = spec.datatype.convert(value, spec.name, copy=copy)
         at = time.time() if timestamp is None else timestamp
         reason = ""
+        self._said = quality
         if spec.datatype.is_number:
             quality, reason = self._judge(converted, quality)
         if quality is Quality.INVALID:
@@ -155,17 +164,22 @@ class LiveAttribute(Generic[T]):
             raise NotAllowedError(f"{spec.name} is read-only")
         converted = spec.datatype.convert(value, spec.name)
         check_limits(spec.name, converted, spec.limits, spec.unit)
-        asked = time.time()
+        read_back: set[LiveAttribute[Any]] = set()
         if self._hook is None:
             self.publish(converted)
         else:
-            await ended_in_time(self._hook(converted), PUT_TIMEOUT, f"writing {self.name}")
-        held = self.setpoint
+            token = published.set(read_back)
+            try:
+                await ended_in_time(self._hook(converted), PUT_TIMEOUT, f"writing {self.name}")
+            finally:
+                published.reset(token)
         # A register that the hook has read back already says what the hardware made of the value (rounded, clipped).
-        if not (spec.setpoint_follows and held is not None and held.timestamp >= asked):
+        if spec.setpoint_follows and self in read_back and self.reading.value is not None:
+            self._settled = time.time()
+        else:
             self._set_setpoint(converted, time.time())
         if spec.memorized:
-            self.device.memory.remember(self.name, spec.datatype.to_json(converted))
+            self.device.remember(self)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` in the device's loop for every publication that is an event; returns how to stop it."""
@@ -184,7 +198,7 @@ class LiveAttribute(Generic[T]):
         self.spec = spec
         reading = self.reading
         if reading.value is not None and spec.datatype.is_number:
-            quality, reason = self._judge(reading.value, Quality.VALID)
+            quality, reason = self._judge(reading.value, self._said)
             self.reading = Reading(reading.value, reading.timestamp, quality, reason)
             self.device.note_quality(self)
             self._notify(self.reading, Event.CONFIG | Event.CHANGE | Event.ARCHIVE)
@@ -218,8 +232,8 @@ class LiveAttribute(Generic[T]):
         event = Event.SILENT
         if self.spec.setpoint_follows and reading.value is not None:
             held = self.setpoint
-            # A poll that was answered before the last put ended must not bring the old setpoint back.
-            if held is None or reading.timestamp >= held.timestamp:
+            # A poll that had its answer before the last put ended must not bring the old setpoint back.
+            if held is None or (polled_since.get() or reading.timestamp) >= self._settled:
                 self.setpoint = reading
                 if held is None or not _equal(held.value, reading.value):
                     event |= Event.SETPOINT
@@ -236,7 +250,7 @@ class LiveAttribute(Generic[T]):
         if self.device.elsewhere(self._set_setpoint, value, timestamp):
             return
         held = self.setpoint
-        self.setpoint = Reading(value, timestamp)
+        self.setpoint, self._settled = Reading(value, timestamp), time.time()
         if held is None or not _equal(held.value, value):
             self._notify(self.setpoint, Event.SETPOINT)
 
@@ -255,7 +269,9 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def check_limits(name: str, value: Any, limits: Range | None, unit: str) -> None:
-    """Check a number or an array against limits; a value equal to a limit is allowed, NaN never is.
+    """Check a number or an array against limits; a value equal to a limit is allowed.
+
+    NaN is refused, save in an array that has no limits.
 
     Raises:
         RangeError: e.g. ``temperature = -200.0 degC is outside [-120.0, 30.0] degC``.
@@ -286,6 +302,7 @@ async def ended_in_time(work: Awaitable[T], seconds: float, what: str) -> T:
 
     Raises:
         TimeoutError: it did not end in time; it has been cancelled.
+        AbortedError: it was cancelled from within, which must not look like a cancellation of the caller.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -293,6 +310,8 @@ async def ended_in_time(work: Awaitable[T], seconds: float, what: str) -> T:
     except asyncio.CancelledError:
         task.cancel()
         raise
+    if task.cancelled():
+        raise AbortedError(f"{what} was cancelled from within")
     if done:
         return task.result()
     task.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import logging
 import random
 import time
@@ -10,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from devices.core.errors import NotConnectedError, TimeoutError, reason
-from devices.core.live import LiveAttribute, ended_in_time, published
+from devices.core.errors import reason
+from devices.core.live import NO_VALUE, LiveAttribute, ended_in_time, polled_since, published
 
 if TYPE_CHECKING:
     from devices.core.device import Device
@@ -47,7 +48,8 @@ class Poll:
     name: str
     #: The attributes that it publishes, learnt as it does; they become INVALID when it fails.
     published: set[LiveAttribute[Any]] = field(default_factory=set)
-    succeeded: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Set when it has been tried on this connection, well or badly.
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Troubles:
@@ -77,16 +79,19 @@ class Poller:
         self._lost: asyncio.Future[BaseException] | None = None
         self._troubles = Troubles(device.log)
         self._connecting: set[LiveAttribute[Any]] = set()
+        self._restored = False
+        self._text = NO_VALUE
         self.connected = False
 
     def lost(self, error: BaseException) -> None:
         """The link broke, as somebody who used it has found; connect again."""
-        if self._lost is not None and not self._lost.done():
+        # What fails before the link is there (a put while the device connects) says nothing of the link to come.
+        if self.connected and self._lost is not None and not self._lost.done():
             self._lost.set_result(error)
 
     async def run(self) -> None:
         """Connect and poll until cancelled."""
-        first, delay = True, FIRST_RETRY
+        delay = FIRST_RETRY
         while True:
             self._lost = asyncio.get_running_loop().create_future()
             error: BaseException
@@ -98,10 +103,9 @@ class Poller:
                 finally:
                     published.reset(token)
                 self.connected = True
-                self._device.set_fault("link", "")
+                self._forget()
                 self._troubles.over("link")
-                error = await self._poll_until_lost(first)
-                first = first and not all(p.succeeded.is_set() for p in self._polls)
+                error = await self._poll_until_lost()
             except Exception as failure:
                 error = failure
             self.connected = False
@@ -124,12 +128,12 @@ class Poller:
         except Exception as failure:
             self._device.log.warning("disconnecting: %s: %s", reason(failure), failure)
 
-    async def _poll_until_lost(self, first: bool) -> BaseException:
+    async def _poll_until_lost(self) -> BaseException:
         assert self._lost is not None
         for each in self._polls:
-            each.succeeded.clear()
+            each.tried.clear()
         tasks = [asyncio.ensure_future(self._repeat(each)) for each in self._polls]
-        if first:
+        if not self._restored:
             tasks.append(asyncio.ensure_future(self._first_contact()))
         try:
             return await self._lost
@@ -140,38 +144,54 @@ class Poller:
                 await asyncio.wait(tasks, timeout=1.0)
 
     async def _first_contact(self) -> None:
-        # Memorized values are compared with what the hardware holds: every poll must have answered once.
+        # Memorized values are compared with what the hardware holds, so every poll comes first, well or badly.
         for each in self._polls:
-            await each.succeeded.wait()
+            await each.tried.wait()
         await self._device.restore()
+        assert self._lost is not None
+        self._restored = not self._lost.done()
 
     async def _repeat(self, each: Poll) -> None:
-        published.set(each.published)
         failures = timeouts = 0
         due = time.monotonic()
         while True:
+            fresh: set[LiveAttribute[Any]] = set()
+            published.set(fresh)
+            polled_since.set(time.time())
             try:
                 await ended_in_time(each.function(), POLL_TIMEOUT, each.name)
                 self._troubles.over(each.name)
-                each.succeeded.set()
                 failures = timeouts = 0
             except Exception as error:
-                timeouts = timeouts + 1 if isinstance(error, TimeoutError) else 0
-                if isinstance(error, NotConnectedError) or timeouts >= TIMEOUTS_TO_LOSE:
+                timeouts = timeouts + 1 if isinstance(error, builtins.TimeoutError) else 0
+                if isinstance(error, ConnectionError) or timeouts >= TIMEOUTS_TO_LOSE:
                     self.lost(error)
                     return
                 failures += 1
                 self._troubles.report(each.name, error)
-                for live in each.published:
+                # What it published before it failed has been read well.
+                for live in each.published - fresh:
                     live.publish_invalid(f"{reason(error)}: {error}")
-            backoff = min(LONGEST_RETRY, each.period * (2**failures - 1)) if failures else 0.0
+            finally:
+                each.published |= fresh
+            each.tried.set()
+            # 2**16 periods are longer than any longest retry; 2**2000 is no float.
+            backoff = min(LONGEST_RETRY, each.period * (2 ** min(failures, 16) - 1))
             due = max(due + each.period, time.monotonic() + backoff)
             await asyncio.sleep(due - time.monotonic())
 
     def _invalidate(self, error: BaseException) -> None:
-        text = f"{reason(error)}: {error}"
-        self._device.set_fault("link", text)
+        unread, self._text = {NO_VALUE, self._text}, f"{reason(error)}: {error}"
+        self._device.set_fault("link", self._text)
         known = self._connecting.union(*(each.published for each in self._polls))
         for live in self._device.attributes.values():
-            if live in known or live.reading.reason == "no value yet":
-                live.publish_invalid(text)
+            if live in known or live.reading.reason in unread:
+                live.publish_invalid(self._text)
+
+    def _forget(self) -> None:
+        # The polls will say what theirs are; the rest (results of operations, settings) has no trouble with the link.
+        polled = set().union(*(each.published for each in self._polls))
+        self._device.set_fault("link", "")
+        for live in self._device.attributes.values():
+            if live.reading.reason == self._text and live not in polled:
+                live.publish_invalid(NO_VALUE)
