@@ -85,6 +85,7 @@ def argument_specs(
 
     Raises:
         TypeError: an argument has no annotation, or one that the model does not know.
+        BadValueError, RangeError: its default is not of its type.
     """
     hints = typing.get_type_hints(function, include_extras=True)
     specs = []
@@ -97,16 +98,17 @@ def argument_specs(
         about = Argument()
         if typing.get_origin(hint) is Annotated:
             about = next((extra for extra in hint.__metadata__ if isinstance(extra, Argument)), about)
+        datatype = DataType.of(hint, about.shape, about.text_limit)
         required = parameter.default is inspect.Parameter.empty
         specs.append(
             ArgumentSpec(
                 name=parameter.name,
-                datatype=DataType.of(hint, about.shape, about.text_limit),
+                datatype=datatype,
                 unit=about.unit,
                 limits=about.limits,
                 doc=about.doc,
                 required=required,
-                default=None if required else parameter.default,
+                default=None if required else datatype.convert(parameter.default, parameter.name),
             )
         )
     return tuple(specs)

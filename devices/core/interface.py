@@ -60,7 +60,7 @@ class Interface:
                 tuple(_attribute_from_json(item) for item in data["attributes"]),
                 tuple(_command_from_json(item) for item in data["commands"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ProtocolError(f"not a device description: {error!r}") from error
 
 

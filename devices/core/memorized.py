@@ -8,6 +8,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from devices.core.errors import reason
+
 log = logging.getLogger("diptych")
 
 #: Puts within this time go to the store together, s.
@@ -43,12 +45,13 @@ class Memory:
         try:
             texts = await asyncio.get_running_loop().run_in_executor(None, self._store.load)
         except Exception as error:
-            log.error("%s: memorized values cannot be read: %s", self._name, error)
+            log.error("%s: memorized values cannot be read: %s: %s", self._name, reason(error), error)
             return
         for name, text in texts.items():
             try:
-                self.values[name] = json.loads(text)
-            except ValueError:
+                # What was put while the store was being read is newer.
+                self.values.setdefault(name, json.loads(text))
+            except (ValueError, TypeError, RecursionError):
                 log.error("%s: the memorized value of %s is not JSON: %r", self._name, name, text)
 
     def remember(self, name: str, value: Any) -> None:
@@ -71,7 +74,8 @@ class Memory:
                     asyncio.get_running_loop().run_in_executor(None, self._store.save, dict(self._pending)), 2.0
                 )
             except Exception as error:
-                log.error("%s: memorized values are lost (%s): %s", self._name, ", ".join(self._pending), error)
+                lost = ", ".join(self._pending)
+                log.error("%s: memorized values are lost (%s): %s: %s", self._name, lost, reason(error), error)
 
     async def _save(self) -> None:
         assert self._store is not None
@@ -83,7 +87,7 @@ class Memory:
                 await asyncio.get_running_loop().run_in_executor(None, self._store.save, batch)
             except Exception as error:
                 if not failed:
-                    log.error("%s: memorized values wait for their store: %s", self._name, error)
+                    log.error("%s: memorized values wait for their store: %s: %s", self._name, reason(error), error)
                 failed, delay = True, min(LONGEST_RETRY, max(1.0, delay * 2))
                 continue
             if failed:

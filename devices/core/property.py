@@ -27,7 +27,8 @@ TRUE, FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "
 
 def setting(default: Any = dataclasses.MISSING, *, doc: str = "", limits: Range | None = None) -> Any:
     """A field of a :class:`Properties` class; without ``default`` it must be given."""
-    return dataclasses.field(default=default, metadata={"doc": doc, "limits": limits})
+    # By keyword only, so that one without a default may follow those of the base class.
+    return dataclasses.field(default=default, kw_only=True, metadata={"doc": doc, "limits": limits})
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class Properties:
             if name is None:
                 near = difflib.get_close_matches(key, fields, n=1)
                 problems.append(f"unknown property {key}" + (f" (did you mean {near[0]}?)" if near else ""))
+                continue
+            if name in values:
+                problems.append(f"{name} is given twice, also as {key}")
                 continue
             try:
                 values[name] = _parse(hints[name], value)
@@ -103,7 +107,11 @@ def _parse(hint: Any, value: Any) -> Any:
         return _parse(next(choice for choice in inner if choice is not type(None)), value)
     if origin is tuple:
         items = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
-        return tuple(_parse(inner[0], item) for item in items)
+        if inner[-1] is Ellipsis:
+            return tuple(_parse(inner[0], item) for item in items)
+        if len(items) != len(inner):
+            raise ValueError(f"{len(inner)} values are expected, not {len(items)}")
+        return tuple(_parse(hint, item) for hint, item in zip(inner, items, strict=True))
     if isinstance(value, Sequence) and not isinstance(value, str):
         if hint is str:
             return "\n".join(str(line) for line in value)
@@ -118,6 +126,8 @@ def _parse(hint: Any, value: Any) -> Any:
 
 
 def _scalar(hint: Any, value: Any) -> Any:
+    if value is None:
+        raise ValueError("no value")
     text = str(value).strip()
     if hint is bool:
         if text.casefold() not in TRUE | FALSE:
