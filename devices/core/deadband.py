@@ -52,11 +52,14 @@ class Deadband:
             return new.size > COMPARED_ELEMENTS or not np.array_equal(old, new, equal_nan=new.dtype.kind == "f")
         if old.shape != new.shape:
             return True
-        change = np.abs(new.astype(float) - old.astype(float))
-        if (np.isnan(old.astype(float)) != np.isnan(new.astype(float))).any():
+        before, after = old.astype(float), new.astype(float)
+        if (np.isnan(before) != np.isnan(after)).any():
             return True
-        if self.absolute is not None and (change >= self.absolute).any():
-            return True
-        return self.relative is not None and bool(
-            (change >= np.abs(old.astype(float)) * self.relative / 100.0)[change > 0].any()
+        with np.errstate(invalid="ignore"):
+            # An infinity that stays gives NaN, which is no change.
+            change = np.abs(after - before)
+        changed = change > 0
+        return bool(
+            (self.absolute is not None and (change >= self.absolute)[changed].any())
+            or (self.relative is not None and (change >= np.abs(before) * self.relative / 100.0)[changed].any())
         )
