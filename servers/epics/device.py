@@ -1,0 +1,183 @@
+"""The mirror as a device: what it serves, how busy it is, and what is wrong, on Tango and as PVs of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import tango
+import yaml
+
+from devices.core import Device, Properties, attribute, command, poll, setting
+from devices.core.errors import ConfigurationError
+from servers.epics.access import DEFAULT_RULES, Rule, rules_from
+from servers.epics.mirror import Mirror, MirrorConfig, MirroredDevice
+
+
+@dataclass(frozen=True)
+class EpicsMirrorProperties(Properties):
+    """What to mirror, and where to serve it."""
+
+    channel_access: str = setting("127.0.0.1:5064", doc="HOST:PORT of Channel Access, TCP and UDP")
+    ca_repeater: str = setting("127.0.0.1:5065", doc="HOST:PORT of the CA repeater, for beacons")
+    pv_access: str = setting("127.0.0.1:5075", doc="HOST:PORT of PVAccess")
+    pva_broadcast: str = setting("127.0.0.1:5076", doc="HOST:PORT of the PVAccess search, UDP")
+    devices: tuple[str, ...] = setting(
+        (), doc="DEVICE or DEVICE=PREFIX each; empty: every device of the database that has a pv_prefix"
+    )
+    audit_file: Path | None = setting(None, doc="Where every write is recorded, JSON lines; none: nowhere")
+    access_file: Path | None = setting(None, doc="Access rules; none: writes from this host only")
+    image_limit: int = setting(4 << 20, doc="Bytes of an image that Channel Access still serves", limits=(0, 1 << 30))
+
+
+class EpicsMirror(Device):
+    """Serves Tango devices as EPICS PVs over Channel Access and PVAccess."""
+
+    properties_class = EpicsMirrorProperties
+    properties: EpicsMirrorProperties
+
+    version = attribute(str, doc="Version of Diptych")
+    uptime = attribute(float, unit="s", precision=0, doc="Since the mirror began to serve")
+    heartbeat = attribute(int, doc="Counts up once a second")
+    cpu = attribute(float, unit="%", precision=1, doc="CPU time of the mirror's process, of one core")
+    memory = attribute(float, unit="MB", precision=1, doc="Resident memory of the mirror's process")
+    loop_lag = attribute(float, unit="s", precision=4, doc="How late the Channel Access loop is")
+    pvs = attribute(int, doc="PVs served now")
+    clashes = attribute(int, doc="PV names that two things want; see list_pvs")
+    ca_clients = attribute(int, doc="Channel Access clients connected")
+    pva_channels = attribute(int, doc="PVs with a PVAccess client")
+    update_rate = attribute(float, unit="1/s", precision=1, doc="Updates sent, both protocols")
+    skipped = attribute(int, doc="Values replaced by a newer one before they were sent")
+    event_losses = attribute(int, doc="Losses of Tango events that were found and repaired")
+    puts = attribute(int, doc="Writes by clients")
+    refused_puts = attribute(int, doc="Writes refused")
+    device_names = attribute(str, shape=(2000,), doc="The devices mirrored")
+    device_problems = attribute(str, shape=(2000,), doc="What is wrong with each device; empty when all is well")
+
+    def build(self) -> None:
+        self.mirror: Mirror | None = None
+        self._process = psutil.Process()
+        self._updates = (0, 0.0)
+
+    async def connect(self) -> None:
+        mirror = Mirror(await asyncio.to_thread(self._config))
+        await asyncio.to_thread(mirror.start)
+        self.mirror = mirror
+        self.version.publish(importlib.metadata.version("diptych"))
+        self._process.cpu_percent()
+
+    async def disconnect(self) -> None:
+        mirror, self.mirror = self.mirror, None
+        if mirror is not None:
+            await asyncio.to_thread(mirror.stop)
+
+    @poll(1.0)
+    async def poll_statistics(self) -> None:
+        """The mirror's own counters."""
+        if self.mirror is None:
+            return
+        found = self.mirror.statistics()
+        self.uptime.publish(found["uptime_s"])
+        self.heartbeat.publish(int(found["uptime_s"]))
+        self.cpu.publish(self._process.cpu_percent())
+        self.memory.publish(found["memory_bytes"] / 1e6)
+        self.loop_lag.publish(found["ca_loop_lag_s"])
+        self.pvs.publish(found["pvs"])
+        self.clashes.publish(found["clashes"])
+        self.ca_clients.publish(found["ca_clients"])
+        self.pva_channels.publish(found["pva_connected_pvs"])
+        updates, now = found["ca_updates"] + found["pva_updates"], time.monotonic()
+        before, then = self._updates
+        self._updates = updates, now
+        if then:
+            self.update_rate.publish((updates - before) / (now - then))
+        self.skipped.publish(found["ca_coalesced"] + found["pva_coalesced"])
+        self.event_losses.publish(found["event_losses"])
+        self.puts.publish(found["puts"])
+        self.refused_puts.publish(found["refused_puts"])
+        names = sorted(found["devices"])
+        self.device_names.publish(tuple(names))
+        self.device_problems.publish(tuple(found["devices"][name] for name in names))
+
+    @command(pv_name="Reload")
+    async def reload(self) -> None:
+        """Read the list of devices and the access rules again; clients of unchanged devices notice nothing."""
+        if self.mirror is not None:
+            self.mirror.reload(await asyncio.to_thread(self._config))
+
+    @command(pv_name="ListPVs")
+    async def list_pvs(self) -> dict[str, Any]:
+        """Every PV with its device, and the names that clash."""
+        if self.mirror is None:
+            return {"pvs": [], "clashes": []}
+        return {
+            "pvs": [[entry.name, entry.device, entry.part] for entry in self.mirror.list_pvs()],
+            "clashes": [str(clash) for clash in self.mirror.clashes],
+        }
+
+    def _config(self) -> MirrorConfig:
+        wanted = self.properties
+        host, ca_port = _endpoint("channel_access", wanted.channel_access)
+        pva_host, pva_port = _endpoint("pv_access", wanted.pv_access)
+        if host != pva_host:
+            raise ConfigurationError(self.name, [f"channel_access and pv_access have two hosts: {host}, {pva_host}"])
+        return MirrorConfig(
+            devices=tuple(_device(text) for text in wanted.devices or _prefixed_devices()),
+            tango_host=os.environ.get("TANGO_HOST", ""),
+            bind=host,
+            ca_port=ca_port,
+            ca_repeater_port=_endpoint("ca_repeater", wanted.ca_repeater)[1],
+            pva_port=pva_port,
+            pva_broadcast_port=_endpoint("pva_broadcast", wanted.pva_broadcast)[1],
+            audit_path=wanted.audit_file,
+            access=_rules(wanted.access_file),
+            image_limit=wanted.image_limit,
+        )
+
+
+def _endpoint(name: str, text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 <= int(port) < 65536:
+        raise ConfigurationError("mirror", [f"{name} = {text!r} is not HOST:PORT"])
+    return host, int(port)
+
+
+def _rules(path: Path | None) -> tuple[Rule, ...]:
+    if path is None:
+        return DEFAULT_RULES
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigurationError(str(path), [f"the access rules cannot be read: {error}"]) from error
+    if not isinstance(found, list):
+        raise ConfigurationError(str(path), ["the access rules are not a list"])
+    return rules_from(found)
+
+
+def _device(text: str) -> MirroredDevice:
+    name, _, prefix = text.partition("=")
+    return MirroredDevice(name.strip(), prefix.strip() or None)
+
+
+def _prefixed_devices() -> list[str]:
+    """Every device of the database that has a ``pv_prefix``."""
+    database = tango.Database()
+    names = [name for name in database.get_device_exported("*").value_string if not name.startswith("dserver/")]
+    names += [name for name in _defined(database) if name not in names]
+    return [name for name in names if any(database.get_device_property(name, "pv_prefix")["pv_prefix"])]
+
+
+def _defined(database: tango.Database) -> list[str]:
+    return [
+        f"{domain}/{family}/{member}"
+        for domain in database.get_device_domain("*").value_string
+        if domain not in ("dserver", "sys", "tango")
+        for family in database.get_device_family(f"{domain}/*").value_string
+        for member in database.get_device_member(f"{domain}/{family}/*").value_string
+    ]
