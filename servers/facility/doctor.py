@@ -41,7 +41,8 @@ def examine(*, state_dir: Path, port_offset: int, tango_host: str | None) -> lis
     host = tango_host or (running.tango_host if running else ports.endpoint("tango"))
     findings += _shell(ports, host)
     findings += _tangorc(host)
-    findings += _polling(host)
+    if running or tango_host:
+        findings += _polling(host)
     findings += _silent(running)
     findings += _twins(state_dir, running)
     findings += _clock(state_dir)

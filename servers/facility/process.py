@@ -83,8 +83,12 @@ class Process:
         failures = 0
         while not self._stopping:
             await self.held_back.wait()
+            if self._stopping:
+                return
             started = time.monotonic()
-            child = self._child = await self._start()
+            child = await self._start()
+            if self._stopping:  # it was asked for while the child was being made
+                self._end_group(child.pid)
             code = await child.wait()
             self._end_group(child.pid)
             if self._stopping or not self.held_back.is_set():

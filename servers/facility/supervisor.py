@@ -28,7 +28,7 @@ LAST_STOP_SECONDS: Final = 2.0
 DATABASE_START_SECONDS: Final = 30.0
 LOG_CHECK_SECONDS: Final = 10.0
 HOLD_CHECK_SECONDS: Final = 0.3
-PROGRESS_SECONDS: Final = 10.0
+PROGRESS_SECONDS: Final = 5.0
 
 
 def run_facility(facility: Facility, tango_host: str | None = None) -> int:
@@ -72,6 +72,8 @@ class Supervisor:
         self._environment = child_environment(self.facility.ports, self.tango_host)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_IGN:
+                continue  # as nohup wants it
             loop.add_signal_handler(number, self._on_signal, number)
         with self._leash():
             try:
@@ -124,14 +126,19 @@ class Supervisor:
 
     def _register(self) -> bool:
         """Bring the database up to the facility file; returns whether something had to change."""
+        import tango
+
         from servers import registry
         from servers.facility.tango_database import open_database
 
         database = open_database(self.tango_host)
-        changes = registry.differences(self.facility, database, whole=self._own_database)
-        for change in changes if not self._own_database else ():
-            self._announce(f"  {change}")
-        registry.apply(changes, database)
+        try:
+            changes = registry.differences(self.facility, database, whole=self._own_database)
+            for change in () if self._own_database else changes:
+                self._announce(f"  {change}")
+            registry.apply(changes, database)
+        except tango.DevFailed as error:
+            raise NotConnectedError(f"the Tango database at {self.tango_host}: {error.args[0].desc}") from error
         if changes:
             self._announce(f"registered {len(changes)} changes of {self.facility.path.name}")
         return bool(changes)
@@ -152,7 +159,7 @@ class Supervisor:
         states = await asyncio.to_thread(readiness.device_states, self.tango_host, devices)
         self._ready = True
         self._write_record()
-        print(table(self.facility, self.tango_host, states, time.monotonic() - self._began), flush=True)
+        self._show(table(self.facility, self.tango_host, states, time.monotonic() - self._began))
 
     async def _watch(self) -> None:
         checked = time.monotonic()
@@ -222,9 +229,10 @@ class Supervisor:
         await asyncio.gather(*(process.stop(STOP_SECONDS) for process in first))
         for process in last:
             await process.stop(LAST_STOP_SECONDS)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=LAST_STOP_SECONDS)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._announce(f"stopped in {time.monotonic() - began:.1f} s; nothing is left")
 
     def _on_signal(self, number: signal.Signals) -> None:
@@ -262,6 +270,11 @@ class Supervisor:
         ).write(self.facility.state_dir)
 
     def _announce(self, line: str) -> None:
-        print(f"{time.monotonic() - self._began:6.1f} s  {line}", flush=True)
+        self._show(f"{time.monotonic() - self._began:6.1f} s  {line}")
         with self._log.path.open("a") as log:
             log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {line}\n")
+
+    @staticmethod
+    def _show(text: str) -> None:
+        with contextlib.suppress(OSError):  # a terminal that was closed does not end the facility
+            print(text, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import tango
 from click.testing import CliRunner, Result
 
 from servers.main import main
-from tests.facility.running import DIPTYCH, Up, command, free_port, is_free, up, wait_for, write_facility
+from tests.facility.running import CHECKOUT, DIPTYCH, Up, command, free_port, is_free, up, wait_for, write_facility
 
 EVERYTHING = "tests.support.everything:Everything"
 
@@ -40,7 +41,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 def here(*words: object, environment: Mapping[str, str] | None = None) -> Result:
     """A command in this process, which spares a second of imports."""
-    return CliRunner(env=environment).invoke(main, [str(word) for word in words])
+    return CliRunner(env={"PYTHONPATH": str(CHECKOUT), **(environment or {})}).invoke(
+        main, [str(word) for word in words]
+    )
 
 
 def ask(lab: Up, *words: object) -> str:
@@ -212,6 +215,39 @@ def test_the_doctor_finds_a_taken_port_and_polling(lab: Up, tmp_path: Path) -> N
         taken.listen()
         report = ask_doctor(tmp_path, "--port-offset", offset)
     assert f"port {offset + 10000} (tango) is in use by pid {os.getpid()}" in report
+
+
+def test_the_doctor_finds_a_server_that_runs_twice(lab: Up) -> None:
+    words = [sys.executable, "-c", "input()", "servers.main", "serve", "twin"]
+    with contextlib.ExitStack() as stack:
+        twins = [stack.enter_context(subprocess.Popen(words, stdin=subprocess.PIPE)) for _ in range(2)]
+        try:
+            report = ask_doctor(lab.state_dir)
+        finally:
+            for twin in twins:
+                twin.kill()
+    pids = ", ".join(map(str, sorted(twin.pid for twin in twins)))
+    assert f"serve twin runs 2 times (pids {pids}): kill all but one" in report
+
+
+def test_a_changed_file_is_registered_and_its_server_restarted_when_wanted(lab: Up) -> None:
+    path = Path(lab.record()["facility"])
+    document = json.loads(path.read_text())
+    heater = document["servers"]["Diptych"]["heater"]["StandIn"]["test/heater/1"]
+    heater["attribute_properties"] = {"setpoint": {"max_alarm": ["90"]}}
+    path.write_text(json.dumps(document))
+    text = ask(lab, "register", path)
+    assert "+ test/heater/1/setpoint max_alarm = 90" in text
+    assert "heater runs; what changed (alarm limits too) holds from its next restart" in text
+    heater["properties"]["room"] = ["C 7"]
+    path.write_text(json.dumps(document))
+    before = lab.pid("heater")
+    text = ask(lab, "register", path, "--restart")
+    assert "~ test/heater/1 room: B 12 -> C 7" in text and "heater runs again" in text
+    assert lab.pid("heater") != before
+    proxy = tango.DeviceProxy(f"tango://{lab.record()['tango_host']}/test/heater/1")
+    assert proxy.get_attribute_config("setpoint").alarms.max_alarm == "90"
+    assert "nothing to do" in ask(lab, "register", path)
 
 
 def ask_doctor(state_dir: Path, *words: object) -> str:

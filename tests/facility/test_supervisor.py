@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import psutil
 import pytest
 import tango
 
-from tests.facility.running import Up, command, free_port, is_free, up, wait_for, write_facility
+from tests.facility.running import STAND_IN, Up, command, free_port, is_free, up, wait_for, write_facility
 
 BACK_SECONDS = 5.0
 STOP_SECONDS = 10.0
@@ -197,9 +199,33 @@ def test_a_server_that_cannot_start_is_named_with_its_reason(tmp_path: Path) -> 
         running.end()
 
 
+def test_ready_waits_until_the_pvs_answer_on_epics(tmp_path: Path) -> None:
+    ports = {"tango": free_port(), "ca": free_port(), "ca_repeater": free_port(), "pva": free_port()}
+    mirror = [sys.executable, str(STAND_IN.with_name("stand_in_mirror.py")), "HEAT1:State"]
+    facility = write_facility(
+        tmp_path,
+        ports["tango"],
+        ("heater", "mirror"),
+        ports=ports,
+        mirrors=["mirror"],
+        programs={"mirror": [*mirror, str(tmp_path / "open"), "@port.pva"]},
+    )
+    document = json.loads(facility.read_text())
+    document["servers"]["Diptych"]["heater"]["StandIn"]["test/heater/1"]["properties"]["pv_prefix"] = ["HEAT1:"]
+    facility.write_text(json.dumps(document))
+    running = Up(facility, tmp_path / "state")
+    try:
+        wait_for(lambda: "waiting for HEAT1:State, PVAccess on" in running.output, 25.0, "it tells what is missing")
+        assert not any(line.startswith("READY") for line in running.output.splitlines())
+        (tmp_path / "open").touch()
+        running.wait_ready()
+        ready = next(line for line in running.output.splitlines() if line.startswith("READY"))
+        assert f"127.0.0.1:{ports['ca']}" in running.output.split(ready)[1]
+        repeater = psutil.Process(running.pid("ca_repeater"))
+        assert [each.laddr for each in repeater.net_connections()] == [("127.0.0.1", ports["ca_repeater"])]
+    finally:
+        running.end()
+
+
 def _heater() -> list[str]:
-    import sys
-
-    from tests.facility.running import STAND_IN
-
     return [sys.executable, str(STAND_IN), "heater"]
