@@ -97,6 +97,10 @@ class Attribute(Generic[T]):
             return self
         return instance.live[self.spec.name]
 
+    def __set__(self, instance: Component, value: object) -> None:
+        # Assigning would hide the attribute; it also catches an attribute named like a member of Device.
+        raise AttributeError(f"{type(instance).__name__}.{self.spec.name} is an attribute: publish() or put() a value")
+
     def hook_for(self, owner: Component) -> Callable[[Any], Awaitable[None]] | None:
         """What takes a client's value to the hardware, for one component; a subclass may find it another way."""
         hook: Callable[[Any], Awaitable[None]] | None = getattr(owner, self.write_hook) if self.write_hook else None

@@ -19,6 +19,10 @@ from devices.core.errors import ProtocolError
 FORMAT = 1
 
 
+#: What a command whose result is a JSON object gives.
+JSON_TEXT = DataType(Kind.STRING, text_limit=1 << 20)
+
+
 @dataclass(frozen=True)
 class Interface:
     """Everything a client can do with a device."""
@@ -142,7 +146,7 @@ def _command_to_json(spec: CommandSpec) -> dict[str, Any]:
     if spec.result is not None:
         result = _type_to_json(spec.result)
     elif spec.json_result:
-        result = {"type": "json", "shape": [], "labels": []}
+        result = _type_to_json(JSON_TEXT) | {"json": True}
     return {
         "name": spec.name,
         "kind": spec.kind,
@@ -161,7 +165,7 @@ def _command_to_json(spec: CommandSpec) -> dict[str, Any]:
 
 def _command_from_json(data: Mapping[str, Any]) -> CommandSpec:
     result = data["result"]
-    json_result = result is not None and result["type"] == "json"
+    json_result = result is not None and result.get("json", False)
     return CommandSpec(
         name=data["name"],
         kind=data["kind"],
