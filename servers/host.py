@@ -167,11 +167,6 @@ class Host:
         # cppTango has its own handlers; from here on a signal ends the server through the loop below.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
-        devices = self._devices()
-        for device in devices:
-            forward_logs(device)
-            device.start_model()
-        log.info("%s serves %s", self.server, ", ".join(device.get_name() for device in devices))
 
     def _watch_configuration(self) -> None:
         with tango.EnsureOmniThread():
@@ -196,7 +191,12 @@ class Host:
     def _turn(self) -> bool:
         # Not before the server runs: a process that subscribes to itself while it starts reads torn answers (measured).
         if not self._watcher.ident:
+            devices = self._devices()
+            for device in devices:
+                forward_logs(device)
+                device.start_model()
             self._watcher.start()
+            log.info("%s serves %s", self.server, ", ".join(device.get_name() for device in devices))
         if not self._stop.wait(0.05):
             return False
         self._watcher.join(2.0)

@@ -233,6 +233,11 @@ class Device(Component):
         if self.offers.pop(live.name, None) is not None:
             self._publish_state()
 
+    def contacted(self) -> None:
+        """The hardware was reached for the first time, and every poll has been tried."""
+        if self._own_state is DeviceState.INIT:
+            self.set_state(DeviceState.ON)
+
     async def restore(self) -> None:
         """After the first contact: apply memorized values, or offer those that the hardware does not hold."""
         for name, value in list(self.memory.values.items()):
@@ -263,8 +268,6 @@ class Device(Component):
         try:
             await self.memory.load()
             self._restore_settings()
-            if self._own_state is DeviceState.INIT:
-                self.set_state(DeviceState.ON)
             await self._poller.run()
         except Exception as error:
             self.log.exception("the device does not poll nor connect any more")

@@ -147,6 +147,7 @@ class Poller:
         # Memorized values are compared with what the hardware holds, so every poll comes first, well or badly.
         for each in self._polls:
             await each.tried.wait()
+        self._device.contacted()
         await self._device.restore()
         assert self._lost is not None
         self._restored = not self._lost.done()
