@@ -172,6 +172,8 @@ class Host:
         with tango.EnsureOmniThread():
             devices = self._devices()
             for device in devices:
+                if self._stop.is_set():
+                    return
                 try:
                     device.subscribe_configuration(self._reachable(device.get_name()))
                 except tango.DevFailed as error:

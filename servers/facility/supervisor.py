@@ -29,6 +29,8 @@ DATABASE_START_SECONDS: Final = 30.0
 LOG_CHECK_SECONDS: Final = 10.0
 HOLD_CHECK_SECONDS: Final = 0.3
 PROGRESS_SECONDS: Final = 5.0
+# READY does not wait longer for a device that is still INIT: it may be off for the night.
+SETTLE_SECONDS: Final = 5.0
 
 
 def run_facility(facility: Facility, tango_host: str | None = None) -> int:
@@ -72,8 +74,9 @@ class Supervisor:
         self._environment = child_environment(self.facility.ports, self.tango_host)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) == signal.SIG_IGN:
-                continue  # as nohup wants it
+            # nohup ignores SIGHUP and means it; a shell script ignores SIGINT for what it starts with & and does not.
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             loop.add_signal_handler(number, self._on_signal, number)
         with self._leash():
             try:
@@ -155,11 +158,19 @@ class Supervisor:
                 told = time.monotonic()
                 self._announce(f"waiting for {', '.join(short_server_name(name) for name in missing)}")
             await asyncio.sleep(0.1)
-        devices = [device for server in servers for device in self.facility.device_names(server)]
-        states = await asyncio.to_thread(readiness.device_states, self.tango_host, devices)
+        states = await self._settled_states([d for server in servers for d in self.facility.device_names(server)])
         self._ready = True
         self._write_record()
         self._show(table(self.facility, self.tango_host, states, time.monotonic() - self._began))
+
+    async def _settled_states(self, devices: list[str]) -> dict[str, str | None]:
+        """The states of the devices, once none is INIT any more or after some seconds: one may wait for its hardware."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            states = await asyncio.to_thread(readiness.device_states, self.tango_host, devices)
+            if "INIT" not in states.values() or time.monotonic() > deadline:
+                return states
+            await asyncio.sleep(0.1)
 
     async def _watch(self) -> None:
         checked = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Mapping
@@ -181,7 +182,9 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
         proxy, self._config_events = self._config_events, None
         if proxy is not None:
             for number in self._config_numbers:
-                proxy.unsubscribe_event(number)
+                # A subscription that Tango has not completed yet cannot be ended, and need not be.
+                with contextlib.suppress(tango.DevFailed):
+                    proxy.unsubscribe_event(number)
             self._config_numbers.clear()
 
     def _on_configuration(self, name: str, event: tango.AttrConfEventData) -> None:
