@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from servers.facility.facility_file import Facility, short_server_name
+from servers.facility.facility_file import Facility, lines_of, short_server_name
 
 
 def table(facility: Facility, tango_host: str, states: Mapping[str, str | None], seconds: float) -> str:
@@ -28,7 +28,7 @@ def table(facility: Facility, tango_host: str, states: Mapping[str, str | None],
     for server, classes in facility.devices.items():
         for devices in classes.values():
             for device, properties in devices.items():
-                prefix = next((lines[0] for key, lines in properties.items() if key.casefold() == "pv_prefix"), "")
+                prefix = " ".join(lines_of(properties, "pv_prefix"))
                 rows.append((device, prefix, f"server {short_server_name(server)}"))
     rows.append(("logs", str(facility.state_dir / "log"), ""))
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))

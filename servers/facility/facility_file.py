@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -245,7 +245,7 @@ def _clashes(facility: Facility, to_run: bool) -> list[str]:
                 if name.casefold() in homes:
                     problems.append(f"{name}: is a device of {homes[name.casefold()]} and of {server}/{class_name}")
                 homes[name.casefold()] = f"{server}/{class_name}"
-                for prefix in _lines_of(properties, "pv_prefix"):
+                for prefix in lines_of(properties, "pv_prefix"):
                     owner = prefixes.setdefault(prefix, name)
                     if owner != name:
                         problems.append(f"{name}: pv_prefix {prefix} is that of {owner} too, so their PVs would clash")
@@ -261,9 +261,9 @@ def _clashes(facility: Facility, to_run: bool) -> list[str]:
     return problems
 
 
-def _lines_of(properties: Properties, name: str) -> Iterable[str]:
-    """The lines of a property; Tango's property names are caseless."""
-    return (line for key, lines in properties.items() if key.casefold() == name for line in lines)
+def lines_of(properties: Properties, name: str) -> list[str]:
+    """The lines of a property, none when it is not set; Tango's property names are caseless."""
+    return [line for key, lines in properties.items() if key.casefold() == name for line in lines]
 
 
 def _missing_module(where: str, module: str) -> list[str]:

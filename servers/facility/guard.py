@@ -1,7 +1,7 @@
-"""Ends what is left of a facility whose supervisor was killed: ``python -m servers.facility.guard --state-dir D``.
+"""Ends what is left of a facility whose supervisor was killed: ``python -m servers.facility.guard --record FILE``.
 
 Children end by themselves when the leash is cut. One that hangs, or a helper that a server left behind, cannot; some
-seconds later this process ends their process groups by force.
+seconds later this process ends their process groups by force. It imports nothing large, since it only waits.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from servers.facility import leash
-from servers.facility.record import FILE_NAME
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Ends what is left of a facility whose supervisor was killed")
-    parser.add_argument("--state-dir", type=Path, required=True)
+    parser.add_argument("--record", type=Path, required=True, help="what the supervisor wrote of its processes")
     options = parser.parse_args()
     leash.wait_until_cut()
-    record = json.loads((options.state_dir / FILE_NAME).read_text())
+    record = json.loads(options.record.read_text())
     groups = set(record["processes"].values()) - {os.getpid()}
     deadline = time.monotonic() + leash.GRACE_SECONDS
     while (left := _living(groups)) and time.monotonic() < deadline:

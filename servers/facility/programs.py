@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from servers.facility import record
 from servers.facility.facility_file import Facility, short_server_name
+from servers.facility.ports import LOOPBACK
 from servers.facility.process import PYTHON, Program
 
 _DIPTYCH = (*PYTHON, "servers.main")
@@ -26,7 +28,7 @@ def database(facility: Facility) -> Program:
 
 def guard(facility: Facility) -> Program:
     """What ends the others when the supervisor is killed."""
-    return Program("guard", [*PYTHON, "servers.facility.guard", "--state-dir", str(facility.state_dir)])
+    return Program("guard", [*PYTHON, "servers.facility.guard", "--record", str(facility.state_dir / record.FILE_NAME)])
 
 
 def all_but_database(facility: Facility, tango_host: str) -> Iterator[Program]:
@@ -38,7 +40,7 @@ def all_but_database(facility: Facility, tango_host: str) -> Iterator[Program]:
         )
     if facility.mirrors:
         port = str(facility.ports["ca_repeater"])
-        yield Program("ca_repeater", [*PYTHON, "servers.facility.repeater", "--port", port])
+        yield Program("ca_repeater", [*PYTHON, "servers.facility.repeater", "--host", LOOPBACK, "--port", port])
     for server in facility.start_order:
         yield server_program(facility, server, tango_host)
 

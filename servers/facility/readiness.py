@@ -5,15 +5,13 @@ Every function blocks for a second or two at most, and is called from a thread.
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from devices.core.errors import NotConnectedError
-from servers.facility.facility_file import Facility
-from servers.facility.ports import LOOPBACK
+from servers.facility.facility_file import Facility, lines_of
+from servers.facility.port_check import is_taken
 
 TIMEOUT_MILLISECONDS: Final = 1000
 
@@ -56,17 +54,25 @@ def device_states(tango_host: str, devices: Iterable[str]) -> dict[str, str | No
 
 
 def mirrored_prefixes(facility: Facility) -> dict[str, str]:
-    """PV prefix -> device, for the devices whose PVs a mirror of this facility has to serve."""
-    if not facility.mirrors:
-        return {}
+    """PV prefix -> device, for the devices whose PVs a mirror of this facility has to serve.
+
+    A mirror serves every device with a prefix, or those in its own property ``devices``.
+    """
+    chosen = {
+        line.partition("=")[0].strip().casefold()
+        for mirror in facility.mirrors
+        for devices in facility.server(mirror).values()
+        for properties in devices.values()
+        for line in lines_of(properties, "devices")
+    }
     return {
-        lines[0]: device
-        for server, classes in facility.devices.items()
-        if server in facility.start_order and server not in facility.mirrors
-        for devices in classes.values()
+        prefix: device
+        for server in (facility.start_order if facility.mirrors else ())
+        if server not in facility.mirrors
+        for devices in facility.server(server).values()
         for device, properties in devices.items()
-        for name, lines in properties.items()
-        if name.casefold() == "pv_prefix"
+        for prefix in lines_of(properties, "pv_prefix")
+        if not chosen or device.casefold() in chosen
     }
 
 
@@ -79,7 +85,8 @@ def unanswered_pvs(facility: Facility) -> list[str]:
     if not prefixes:
         return []
     missing = [f"{prefix}State" for prefix in prefixes if not _pv_answers(f"{prefix}State")]
-    if not _listens(facility.ports["pva"]):
+    # A connection that is closed again would stand in the log of the PVAccess server as an error.
+    if not is_taken(facility.ports["pva"]):
         missing.append(f"PVAccess on {facility.ports.endpoint('pva')}")
     return missing
 
@@ -104,9 +111,3 @@ def _pv_answers(name: str) -> bool:
     except (CaprotoError, OSError, TimeoutError):
         return False
     return True
-
-
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1.0):
-        return True
-    return False

@@ -1,7 +1,7 @@
 """The Channel Access repeater of a facility, on loopback; it hands server beacons on to every client of this host.
 
-``python -m servers.facility.repeater --port 5065``. Clients start one of their own when there is none, and that one
-would outlive the facility.
+``python -m servers.facility.repeater --host 127.0.0.1 --port 5065``. Clients start one of their own when there is none,
+and that one would outlive the facility.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import threading
 from typing import Final
 
 from servers.facility import leash
-from servers.facility.ports import LOOPBACK
 
 RETRY_SECONDS: Final = 1.0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Channel Access repeater")
+    parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
     leash.attach()
@@ -26,7 +26,7 @@ def main() -> None:
     from caproto.sync import repeater
 
     while True:
-        repeater.run(LOOPBACK)  # returns at once when another repeater has the port, which serves as well
+        repeater.run(options.host)  # returns at once when another repeater has the port, which serves as well
         threading.Event().wait(RETRY_SECONDS)
 
 

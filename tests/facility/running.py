@@ -65,10 +65,12 @@ class Up:
 
     def __init__(self, facility: Path, state_dir: Path, *words: str, environment: Mapping[str, str] | None = None):
         self.state_dir = state_dir
+        # As a script's `diptych up &` has it: SIGINT is ignored unless the program wants it.
+        ignore_sigint = ["bash", "-c", "trap '' INT; exec \"$@\"", "up"]
         self.output_path = facility.parent / f"{state_dir.name}.out"
         with self.output_path.open("w") as output:
             self.process = subprocess.Popen(
-                [*DIPTYCH, "up", str(facility), "--state-dir", str(state_dir), *words],
+                [*ignore_sigint, *DIPTYCH, "up", str(facility), "--state-dir", str(state_dir), *words],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
