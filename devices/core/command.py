@@ -16,6 +16,7 @@ from devices.core.live import PUT_TIMEOUT, check_limits, ended_in_time
 
 if TYPE_CHECKING:
     from devices.core.device import Device
+    from devices.core.operations import Operation
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 Kind = Literal["command", "operation"]
@@ -222,12 +223,15 @@ class LiveCommand:
             TimeoutError: a command did not end in time.
             DiptychError: see :meth:`check`, and whatever the device raises.
         """
-        converted = self.check(arguments or {})
-        if self.spec.kind == "operation":
-            return self.device.operations.start(
-                self.spec.name, lambda run: self._function(run, **converted), self.spec.when_busy
-            )
-        result = await ended_in_time(self._function(**converted), self.spec.timeout, self.spec.name)
-        if self.spec.result is not None:
-            return self.spec.result.convert(result, f"the result of {self.spec.name}")
-        return result
+        spec, converted = self.spec, self.check(arguments or {})
+
+        def typed(result: Any) -> Any:
+            return result if spec.result is None else spec.result.convert(result, f"the result of {spec.name}")
+
+        async def work(run: Operation) -> Any:
+            result = typed(await self._function(run, **converted))
+            return result if spec.result is None else spec.result.to_json(result)
+
+        if spec.kind == "operation":
+            return self.device.operations.start(spec.name, work, spec.when_busy)
+        return typed(await ended_in_time(self._function(**converted), spec.timeout, spec.name))
