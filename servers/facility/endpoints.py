@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from servers.facility.facility_file import Facility, lines_of, short_server_name
 
+AT_WORK: Final = frozenset({"ON", "STANDBY", "RUNNING", "MOVING"})
+
 
 def table(facility: Facility, tango_host: str, states: Mapping[str, str | None], seconds: float) -> str:
-    """One line that begins with READY, then one line for each endpoint and device.
+    """One line that begins with READY and names the devices that do not work yet, then one line for each endpoint.
 
     Args:
         facility: what runs.
@@ -16,7 +19,7 @@ def table(facility: Facility, tango_host: str, states: Mapping[str, str | None],
         states: device -> State in words, None when it does not answer.
         seconds: how long the start took, s.
     """
-    waiting = [f"{device} is {state or 'silent'}" for device, state in states.items() if state != "ON"]
+    waiting = [f"{device} is {state or 'silent'}" for device, state in states.items() if state not in AT_WORK]
     head = f"READY after {seconds:.1f} s: {facility.name}, {len(facility.start_order)} servers, {len(states)} devices"
     rows = [("Tango database", tango_host, "")]
     if facility.mirrors:
@@ -29,7 +32,8 @@ def table(facility: Facility, tango_host: str, states: Mapping[str, str | None],
         for devices in classes.values():
             for device, properties in devices.items():
                 prefix = " ".join(lines_of(properties, "pv_prefix"))
-                rows.append((device, prefix, f"server {short_server_name(server)}"))
+                state = (states[device] or "silent") if device in states else "not started here"
+                rows.append((device, prefix, f"server {short_server_name(server)}, {state}"))
     rows.append(("logs", str(facility.state_dir / "log"), ""))
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
     lines = [f"  {name:{first}}  {where:{second}}  {note}".rstrip() for name, where, note in rows]

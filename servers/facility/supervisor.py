@@ -164,7 +164,7 @@ class Supervisor:
         self._show(table(self.facility, self.tango_host, states, time.monotonic() - self._began))
 
     async def _settled_states(self, devices: list[str]) -> dict[str, str | None]:
-        """The states of the devices, once none is INIT any more or after some seconds: one may wait for its hardware."""
+        """The states of the devices, once none is INIT any more; not for long, one may wait for its hardware."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             states = await asyncio.to_thread(readiness.device_states, self.tango_host, devices)
