@@ -323,7 +323,8 @@ class Device(Component):
             for name, item in OPERATION_ATTRIBUTES.items():
                 attributes[name] = LiveAttribute(item.spec, self)
                 self.add_attribute(attributes[name])
-            identity = ArgumentSpec("id", DataType.of(str), doc="An operation's id", required=False, default="")
+            text = DataType.of(str, text_limit=39)
+            identity = ArgumentSpec("id", text, doc="An operation's id", required=False, default="")
             self._add_framework("abort", self._abort, (identity,), None, "Abort an operation, or all of them")
             self._add_framework(
                 "operation_status", self._status, (identity,), TEXT, "One operation as JSON", mirror=False

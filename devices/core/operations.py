@@ -30,6 +30,10 @@ RESULT_LIMIT = 1_000_000
 ABORT_TIMEOUT = 5.0
 
 
+#: What stands for all operations in ``abort``.
+ALL = frozenset({"", "1"})
+
+
 class OperationState(enum.Enum):
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -47,7 +51,7 @@ class Operation:
     def __init__(self, name: str, show: Callable[[Operation], None]) -> None:
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
         # The random part keeps ids unique over restarts, even when the clock steps back.
-        self.id = f"{name}-{stamp}-{secrets.token_hex(4)}"
+        self.id = f"{stamp}-{secrets.token_hex(4)}"
         self.name = name
         self.state = OperationState.QUEUED
         self.progress = 0.0
@@ -79,7 +83,7 @@ class Operation:
 
 OPERATION_ATTRIBUTES: dict[str, Attribute[Any]] = {
     "operation": attribute(str, doc="The operation that runs now; empty when idle", text_limit=39),
-    "operation_id": attribute(str, doc="The id of the newest operation", text_limit=120),
+    "operation_id": attribute(str, doc="The id of the newest operation", text_limit=39),
     "progress": attribute(
         float, unit="%", precision=0, doc="How far the newest operation is", change=Deadband(absolute=0.1)
     ),
@@ -144,10 +148,14 @@ class Operations:
     def abort(self, operation_id: str = "") -> None:
         """Abort one operation, or all that run and wait when no id is given; one that has ended stays as it is.
 
+        A button writes "1", which stands for all, too.
+
         Raises:
             UnknownNameError: no such id.
         """
-        if operation_id:
+        if operation_id in ALL:
+            operation_id = ""
+        else:
             self._find(operation_id)
         for key, task in list(self._tasks.items()):
             # A second cancellation would cut short what the work does to leave the hardware in order.
@@ -177,7 +185,7 @@ class Operations:
                     await self._work(run, work)
         except Exception as error:
             run.state, run.error = OperationState.FAILED, f"{reason(error)}: {error}"
-            log.error("%s: %s failed: %s", self._device.name, run.id, run.error)
+            log.error("%s: %s %s failed: %s", self._device.name, run.name, run.id, run.error)
 
     def _ended(self, run: Operation) -> None:
         # A callback and not a ``finally``: a task that is cancelled before its first step never enters its body.

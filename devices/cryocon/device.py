@@ -230,6 +230,8 @@ class CryoCon(Device):
         """Let the instrument find the gains of a loop; with ``save`` they are taken over and it goes on in PID."""
         if loop not in self.driver.loops:
             raise NotAllowedError(f"loop {loop}: the {self.properties.model} has loops {', '.join(self.loops)}")
+        if not self.control.reading.value:
+            raise NotAllowedError("auto_tune needs the loops in control: run control_on first")
         tune = self.driver.loops[loop].autotune
         await tune.mode.write(mode)
         await tune.delta_power.write(delta_power)
