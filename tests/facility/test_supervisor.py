@@ -175,6 +175,17 @@ def test_two_facilities_run_side_by_side_with_a_port_offset(bench: Up, tmp_path:
         assert device(bench, "heater").setpoint == 21.5
 
 
+def test_a_facility_can_use_a_database_that_exists(bench: Up, tmp_path: Path) -> None:
+    tango_host = bench.record()["tango_host"]
+    facility = write_facility(tmp_path, free_port(), ("guest",))
+    with up(facility, tmp_path / "state", "--tango-host", tango_host) as guest:
+        assert guest.record()["tango_host"] == tango_host
+        assert "database" not in guest.record()["processes"]
+        assert "+ device test/guest/1: class StandIn in server Diptych/guest" in guest.output
+        assert answers(bench, "guest") and answers(bench, "heater")
+    assert not answers(bench, "guest") and answers(bench, "heater")
+
+
 def test_a_damaged_database_is_set_aside_and_everybody_signs_on_again(tmp_path: Path) -> None:
     facility = write_facility(tmp_path, free_port())
     with up(facility, tmp_path / "state") as running:
