@@ -10,6 +10,7 @@ import time
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from multiprocessing import shared_memory
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,7 +89,9 @@ def dying(frame: Array) -> Array:
     return frame
 
 
-def slow(frame: Array, seconds: float) -> Array:
+def slow(frame: Array, seconds: float, tell: str = "") -> Array:
+    if tell:
+        Path(tell).touch()
     time.sleep(seconds)
     return frame + 1
 

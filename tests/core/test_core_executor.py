@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import shared_memory
@@ -161,8 +161,8 @@ def test_a_result_that_cannot_travel_is_an_error_and_not_a_silence(pool: SharedP
 
 
 def test_a_future_that_is_cancelled_while_it_waits_never_runs(pool: SharedProcessPool) -> None:
-    running = pool.submit(work.slow, FRAME, 0.3)
-    waiting = [pool.submit(work.slow, FRAME, 0.3) for _ in range(4)]
+    running = pool.submit(work.slow, FRAME, 0.1)
+    waiting = [pool.submit(work.slow, FRAME, 0.1) for _ in range(4)]
     assert waiting[-1].cancel()
     with pytest.raises(CancelledError):
         waiting[-1].result(SECONDS)
@@ -170,10 +170,18 @@ def test_a_future_that_is_cancelled_while_it_waits_never_runs(pool: SharedProces
         future.cancel()
 
 
-def test_a_future_that_is_cancelled_while_it_runs_leaves_no_memory(pool: SharedProcessPool) -> None:
-    pool.submit(work.process).result(SECONDS)
-    running = pool.submit(work.slow, FRAME, 0.2)
-    time.sleep(0.1)
+def submit_and_wait_for_its_start(pool: SharedProcessPool, folder: Path) -> Future[Any]:
+    """Work on a frame that has begun, and takes another 0.2 s."""
+    running = pool.submit(work.slow, FRAME, 0.2, str(folder / "started"))
+    deadline = time.monotonic() + SECONDS
+    while not (folder / "started").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return running
+
+
+def test_a_future_that_is_cancelled_while_it_runs_leaves_no_memory(pool: SharedProcessPool, tmp_path: Path) -> None:
+    running = submit_and_wait_for_its_start(pool, tmp_path)
     assert running.cancel()
     assert running.cancelled()
     # The worker cannot be stopped; what it sends afterwards is thrown away (see the fixture).
@@ -207,9 +215,9 @@ def test_a_killed_server_leaves_neither_its_workers_nor_its_memory() -> None:
     worker.wait(10.0)  # and the fixture waits for the memory
 
 
-def test_a_pool_that_is_shut_down_cancels_what_waits_and_refuses_more() -> None:
+def test_a_pool_that_is_shut_down_cancels_what_waits_and_refuses_more(tmp_path: Path) -> None:
     with process_pool() as pool:
-        running = pool.submit(work.slow, FRAME, 0.1)
+        running = submit_and_wait_for_its_start(pool, tmp_path)
         waiting = [pool.submit(work.slow, FRAME, 0.1) for _ in range(4)]
         pool.shutdown(wait=True, cancel_futures=True)
     np.testing.assert_array_equal(running.result(SECONDS), FRAME + 1)

@@ -1,4 +1,4 @@
-"""A thermostat on a TCP port that can be switched off, fall silent or talk nonsense, and the device that talks to it."""
+"""A thermostat on a TCP port that can be switched off, fall silent or talk nonsense, and its device."""
 
 from __future__ import annotations
 
