@@ -18,7 +18,7 @@ from devices.core.datatype import DataType, DeviceState, Kind
 from devices.core.errors import UnknownNameError, reason
 from devices.core.executor import make_executor
 from devices.core.interface import Interface
-from devices.core.live import LiveAttribute
+from devices.core.live import LiveAttribute, check_limits
 from devices.core.memorized import Memory, Store
 from devices.core.operations import OPERATION_ATTRIBUTES, Operations
 from devices.core.pipeline import LivePipeline, Pipeline
@@ -258,8 +258,10 @@ class Device(Component):
             live = self.attributes.get(name)
             if live is not None and live.spec.memorized and not live.has_hook:
                 try:
-                    live.publish(live.spec.datatype.convert(value, name))
-                    live.publish_setpoint(value)
+                    converted = live.spec.datatype.convert(value, name)
+                    check_limits(name, converted, live.spec.limits, live.spec.unit)
+                    live.publish(converted)
+                    live.publish_setpoint(converted)
                 except Exception as error:
                     self.log.error("memorized %s = %s does not fit: %s", name, value, error)
 
