@@ -1,0 +1,5 @@
+"""The SAXS detector."""
+
+from devices.saxs.device import SaxsDetector
+
+__all__ = ["SaxsDetector"]
