@@ -167,6 +167,8 @@ class Host:
         # cppTango has its own handlers; from here on a signal ends the server through the loop below.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
+        for device in self._devices():
+            device.remove_foreign_attributes()
 
     def _watch_configuration(self) -> None:
         with tango.EnsureOmniThread():

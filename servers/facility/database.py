@@ -60,7 +60,7 @@ def _damage(path: Path) -> str | None:
 
 
 def _create(path: Path) -> None:
-    from databaseds.db_access.sqlite3 import Sqlite3Database  # type: ignore[import-untyped]
+    from databaseds.db_access.sqlite3 import Sqlite3Database
 
     # A process killed while it makes the tables must not leave half of them under the real name.
     draft = path.with_name(f"{path.name}.new")
@@ -100,7 +100,7 @@ def main() -> int:
     # pytango-db takes its file from the environment only, and asks its own TANGO_HOST for a Starter.
     os.environ["PYTANGO_DATABASE_NAME"] = str(path)
     os.environ["TANGO_HOST"] = f"{LOOPBACK}:{options.port}"
-    from databaseds import database  # type: ignore[import-untyped]
+    from databaseds import database
 
     database.main(["--host", LOOPBACK, "--port", str(options.port), INSTANCE])
     return 0

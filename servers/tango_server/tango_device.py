@@ -63,6 +63,7 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
         self._add_attributes(self.model)
         self._add_commands(self.model)
         if not tango.Util.instance().is_svr_starting():
+            self.remove_foreign_attributes()
             self.start_model()
 
     def delete_device(self) -> None:
@@ -94,12 +95,19 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
 
     # Attributes ---------------------------------------------------------------------------------------------------
 
-    def _add_attributes(self, model: Device) -> None:
+    def remove_foreign_attributes(self) -> None:
+        """Remove the attributes that cppTango adds from the class's earlier devices, and from a life before Init.
+
+        While the server starts it can be done only when all devices are known, and before the first client comes.
+        """
+        if self.model is None:
+            return
         known = self.get_device_attr()
-        inherited = {known.get_attr_by_ind(i).get_name() for i in range(known.get_attr_nb())} - {"State", "Status"}
-        for name in inherited - set(model.attributes):
-            # cppTango gives a device the dynamic attributes of its class's earlier devices, and of its own former life.
+        names = {known.get_attr_by_ind(index).get_name() for index in range(known.get_attr_nb())}
+        for name in names - {"State", "Status"} - set(self.model.attributes):
             self.remove_attribute(name, clean_db=False)
+
+    def _add_attributes(self, model: Device) -> None:
         for name, live in model.attributes.items():
             words = configuration.declaration(live.spec)
             self.add_attribute(
