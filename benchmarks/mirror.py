@@ -169,7 +169,8 @@ def _serve_device(ports: dict[str, int]) -> None:
 
 
 def _serve_mirror(ports: dict[str, int]) -> None:
-    from servers.epics.mirror import Mirror, MirrorConfig, MirroredDevice
+    from servers.epics.configuration import MirrorConfig, MirroredDevice
+    from servers.epics.mirror import Mirror
 
     mirror = Mirror(
         MirrorConfig(

@@ -8,20 +8,9 @@ from typing import Any
 import numpy as np
 
 from servers.epics import names
+from servers.epics.alarm import Alarm, Quality, Severity, Status, judge, judge_state
 from servers.epics.declaration import AttributeSpec
-from servers.epics.records import (
-    Alarm,
-    Facts,
-    Kind,
-    PutHandler,
-    Quality,
-    Reading,
-    Record,
-    Severity,
-    Status,
-    judge,
-    judge_state,
-)
+from servers.epics.records import Facts, Kind, PutHandler, Reading, Record
 
 SHORT_TEXT = 39  # bytes; served as a CA STRING
 Companion = tuple[Record, Callable[[Any], Any]]
@@ -152,7 +141,8 @@ class AttributeSource:
     def _judge(self, quality: Quality, value: Any) -> Alarm:
         if self.spec.type_name == "state" and quality is not Quality.INVALID and self.spec.rank == 0:
             return judge_state(value)
-        return judge(quality, value, self.readback.facts)
+        facts = self.readback.facts
+        return judge(quality, value, facts.warning, facts.alarm)
 
     def _show_setpoint(self, value: Any, timestamp_ns: int) -> None:
         setpoint = self.setpoint

@@ -10,10 +10,9 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-import numpy as np
 import tango
 
 from devices.core.errors import (
@@ -30,9 +29,12 @@ from devices.core.errors import (
     reason,
 )
 from servers.epics import names
-from servers.epics.declaration import ArgumentSpec, CommandSpec
+from servers.epics.alarm import GOOD, Alarm
+from servers.epics.arguments import Arguments, result_record
+from servers.epics.declaration import CommandSpec
 from servers.epics.failures import failure
-from servers.epics.records import GOOD, Alarm, Facts, Kind, Put, Reading, Record
+from servers.epics.lanes import Lanes
+from servers.epics.records import Facts, Kind, Put, Record
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +44,6 @@ REFUSALS = (BusyError, NotAllowedError, RangeError, BadValueError)
 ASK_PERIOD = 1.0  # s between two questions without an event
 ASK_PAUSE = 0.02  # s at least between two questions
 PATIENCE = 10.0  # s that a device may be away before its operation counts as lost
-RESULT_LIMIT = 65_536  # bytes of a result's text
-ARRAY_LENGTH = 10_000  # elements of an argument or result
 
 
 class Device(Protocol):
@@ -51,18 +51,17 @@ class Device(Protocol):
 
     name: str
     proxy: Any
+    lanes: Lanes
 
-    def submit(self, record: Record, job: Callable[[], None]) -> None: ...
-
-    def demand_link(self, pv: str) -> None: ...
+    def demand_link(self, pv: str) -> None:
+        """Do nothing when the device answers; raise NotConnectedError when it does not."""
 
 
 class CommandSource:
     """Runs one command or operation for clients and shows how it goes.
 
     Attributes:
-        main: the record that a put runs: an integer without arguments, the argument itself when there is one, otherwise
-            a text (``1`` runs with the argument PVs, a JSON object has all arguments).
+        main: the record that a put runs.
     """
 
     def __init__(self, spec: CommandSpec, prefix: str, device: Device) -> None:
@@ -73,22 +72,12 @@ class CommandSource:
         self._closed = threading.Event()
         self._poke = threading.Event()
         self._follower: threading.Thread | None = None
-        facts = Facts(description=spec.doc)
-        self._arguments: dict[str, Record] = {}
         name = names.full(prefix, spec.base)
-        if not spec.arguments:
-            self.main = Record(name, Kind.INT32, value=0, facts=facts, takes_anything=True, level=spec.level)
-        elif len(spec.arguments) == 1:
-            self.main = _argument_record(name, spec.arguments[0], spec.level)
-        else:
-            self.main = Record(name, Kind.STRING, value="", facts=facts, level=spec.level)
-            for argument in spec.arguments:
-                record = _argument_record(f"{name}:{names.segment(argument.name)}", argument, spec.level)
-                record.handler = _keep(record)
-                self._arguments[argument.name] = record
+        self._arguments = Arguments(name, spec)
+        self.main = self._arguments.main
         self.main.handler = self._start
         self.status = Record(name + names.STATUS, Kind.ENUM, value=0, facts=Facts(labels=STATUS_LABELS))
-        self.result = _result_record(name + names.RESULT, spec.result)
+        self.result = result_record(name + names.RESULT, spec.result)
         self.error = Record(name + names.ERROR, Kind.STRING, value="")
         percent = Facts(unit="%", precision=0, limits=(0.0, 100.0))
         self.progress = Record(name + names.PROGRESS, Kind.FLOAT64, value=0.0, facts=percent)
@@ -98,7 +87,7 @@ class CommandSource:
 
     @property
     def records(self) -> list[Record]:
-        return [self.main, self.status, self.result, self.error, self.progress, *self._arguments.values()]
+        return [self.main, self.status, self.result, self.error, self.progress, *self._arguments.records.values()]
 
     def connected(self) -> None:
         """The device answers again."""
@@ -141,13 +130,13 @@ class CommandSource:
     def _start(self, put: Put) -> None:
         """The handler of the main record: refuse, or run in a thread of the device."""
         self._device.demand_link(self.main.name)
-        argument = self._argument(put.value)
+        argument = self._arguments.for_tango(put.value)
         with self._lock:
             if self._running:
                 raise BusyError(f"{self.main.name}: {self.spec.name} is running already ({self._running})")
             self._running = "starting"
         try:
-            self._device.submit(self.main, lambda: self._run(argument, put))
+            self._device.lanes.submit(self.main, lambda: self._run(argument, put))
         except BaseException:
             self._running = ""
             raise
@@ -263,79 +252,6 @@ class CommandSource:
         if result is None:
             return ""
         return result if isinstance(result, str) else json.dumps(result)
-
-    def _argument(self, value: Any) -> Any:
-        """What goes to Tango; None for a command without arguments.
-
-        Raises:
-            BadValueError: a text that is neither ``1`` nor a JSON object of known arguments.
-        """
-        if not self.spec.arguments:
-            return None
-        if len(self.spec.arguments) == 1:
-            return _for_tango(value, self.main, self.spec.arguments[0], self.spec.described)
-        given: dict[str, Any] = {}
-        text = value.strip("\0\1 \t\r\n")
-        if text not in ("", "1"):
-            try:
-                given = json.loads(text)
-            except ValueError as error:
-                raise BadValueError(f"{self.main.name}: neither 1 nor a JSON object: {error}") from None
-            if not isinstance(given, dict) or set(given) - set(self._arguments):
-                raise BadValueError(f"{self.main.name}: the arguments are {', '.join(self._arguments)}")
-        for name, argument in given.items():
-            self._arguments[name].show(self._arguments[name].convert(argument))
-        return json.dumps(
-            {
-                argument.name: _plain(_for_tango(record.reading.value, record, argument, described=True))
-                for argument, record in zip(self.spec.arguments, self._arguments.values(), strict=True)
-            }
-        )
-
-
-def _keep(record: Record) -> Callable[[Put], None]:
-    """A handler that only remembers the value: the argument of a later run."""
-
-    def handler(put: Put) -> None:
-        record.show(put.value)
-        put.finish()
-
-    return handler
-
-
-def _argument_record(name: str, argument: ArgumentSpec, level: str) -> Record:
-    record = Record(
-        name,
-        argument.kind,
-        rank=min(argument.rank, 1),
-        max_length=ARRAY_LENGTH if argument.rank else 1,
-        text_limit=argument.text_limit,
-        facts=argument.facts,
-        level=level,
-    )
-    default = record.blank() if argument.default is None else record.convert(argument.default)
-    record.reading = Reading(default, time.time_ns())
-    return record
-
-
-def _result_record(name: str, result: ArgumentSpec | None) -> Record:
-    if result is None or (result.kind is Kind.STRING and not result.rank):
-        return Record(name, Kind.STRING, value="", text_limit=RESULT_LIMIT)
-    record = Record(
-        name, result.kind, rank=min(result.rank, 1), max_length=ARRAY_LENGTH if result.rank else 1, facts=result.facts
-    )
-    record.reading = Reading(record.blank(), time.time_ns())
-    return record
-
-
-def _for_tango(value: Any, record: Record, argument: ArgumentSpec, described: bool) -> Any:
-    if argument.kind is Kind.ENUM and described and not argument.rank:
-        return record.facts.labels[value] if record.facts.labels else str(value)
-    return value
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _error_from(text: str) -> DiptychError:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -21,12 +19,15 @@ from typing import Any, Protocol
 import tango
 from tango import EventSubMode, EventType
 
-from devices.core.errors import BadValueError, BusyError, DiptychError, NotConnectedError
+from devices.core.errors import BadValueError, DiptychError, NotConnectedError
+from servers.epics.alarm import UNDEFINED, Alarm, Severity, Status
 from servers.epics.attribute_source import AttributeSource
 from servers.epics.commands import CommandSource
-from servers.epics.declaration import Choices, DeviceSpec, facts_of, read_device
+from servers.epics.declaration import DeviceSpec
 from servers.epics.failures import failure
-from servers.epics.records import UNDEFINED, Alarm, Put, PutHandler, Record, Severity, Status
+from servers.epics.inquiry import Choices, facts_of, read_device
+from servers.epics.lanes import Lanes
+from servers.epics.records import Put, PutHandler, Record
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,6 @@ NO_EVENTS = {"API_AttributePollingNotStarted", "API_EventPropertiesNotSet"}
 LOSSES = {"API_EventTimeout", "API_MissedEvents"}
 UNREACHABLE = {"API_CantConnectToDevice", "API_CorbaException", "API_ServerNotRunning", "API_DeviceNotExported"}
 OPERATION_ATTRIBUTES = {"operation", "operation_id", "progress", "operation_error"}
-PUT_THREADS = 4  # of one device; an abort must not wait behind a command
-MAX_WAITING_PUTS = 100  # of one record
 COMPARE_PERIOD = 10.0  # s; how often a value that had a burst of events is compared by a read
 BURST = 50  # events in that time
 SETTLE_TIME = 0.5  # s after a put; an event from before it may still be on its way
@@ -95,10 +94,7 @@ class DeviceSource:
         self._current = -1
         self._next_poll = self._next_compare = 0.0
         self._settling: deque[tuple[float, AttributeSource]] = deque()
-        self._lanes: dict[Record, deque[Callable[[], None]]] = {}
-        self._lane_lock = threading.Lock()
-        self._executor: ThreadPoolExecutor | None = None
-        self._closed = False
+        self.lanes = Lanes(name)
 
     @property
     def problem(self) -> str:
@@ -173,34 +169,12 @@ class DeviceSource:
 
     def close(self) -> None:
         """Leave the device and take its records out. Waits for the puts under way (Tango ends them at 3 s)."""
-        self._closed = True
         self.linked, self._problem = False, "no longer mirrored"
         for command in self.commands:
             command.close()
         self._unsubscribe()
         self._registry.unregister(self.name)
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
-
-    def submit(self, record: Record, job: Callable[[], None]) -> None:
-        """Run a job in one of the device's put threads; jobs of one record run one after the other, in order.
-
-        Raises:
-            BusyError: too many are waiting already.
-        """
-        with self._lane_lock:
-            lane = self._lanes.setdefault(record, deque())
-            if len(lane) >= MAX_WAITING_PUTS:
-                raise BusyError(f"{record.name}: {len(lane)} puts are waiting already")
-            lane.append(job)
-            if len(lane) == 1:
-                self._pool().submit(self._run_lane, lane)
-
-    def run(self, job: Callable[[], None]) -> None:
-        """Run a job in one of the device's put threads, in no order."""
-        with self._lane_lock:
-            if not self._closed:
-                self._pool().submit(job)
+        self.lanes.close()
 
     def demand_link(self, pv: str) -> None:
         """Do nothing when the device is there.
@@ -210,22 +184,6 @@ class DeviceSource:
         """
         if not self.linked:
             raise NotConnectedError(f"{pv}: {self.name} does not answer: {self.problem}")
-
-    def _pool(self) -> ThreadPoolExecutor:
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(PUT_THREADS, thread_name_prefix=f"epics-put {self.name}")
-        return self._executor
-
-    def _run_lane(self, lane: deque[Callable[[], None]]) -> None:
-        while True:
-            try:
-                lane[0]()
-            except Exception:
-                log.exception("a put to %s went wrong in the mirror", self.name)
-            with self._lane_lock:
-                lane.popleft()
-                if not lane:
-                    return
 
     def _build(self, spec: DeviceSpec) -> None:
         """Make all records anew; clients of the old ones are disconnected and find the new ones."""
@@ -254,14 +212,15 @@ class DeviceSource:
         def handler(put: Put) -> None:
             assert attribute.setpoint is not None
             self.demand_link(attribute.setpoint.name)
-            self.submit(attribute.setpoint, lambda: self._write(attribute, put))
+            self.lanes.submit(attribute.setpoint, lambda: self._write(attribute, put))
 
         return handler
 
     def _write(self, attribute: AttributeSource, put: Put) -> None:
         assert attribute.setpoint is not None
         try:
-            self.proxy.write_attribute(attribute.spec.name, put.value)
+            is_state = attribute.spec.type_name == "state" and not attribute.spec.rank
+            self.proxy.write_attribute(attribute.spec.name, tango.DevState(put.value) if is_state else put.value)
         except tango.DevFailed as failed:
             put.finish(failure(failed))
             return
@@ -324,7 +283,7 @@ class DeviceSource:
             for command in self.commands:
                 command.poke()
             if name == "operation_id" and event.attr_value.value:
-                self.run(partial(self._notice_operation, str(event.attr_value.value)))
+                self.lanes.run(partial(self._notice_operation, str(event.attr_value.value)))
 
     def _notice_operation(self, operation_id: str) -> None:
         """Show an operation under the command it belongs to, whoever started it."""

@@ -14,7 +14,8 @@ from typing import Any
 from caproto import ChannelType
 
 from servers.epics import dbr
-from servers.epics.records import Facts, Kind, Reading, Record, Severity, Status
+from servers.epics.alarm import Severity, Status
+from servers.epics.records import Facts, Kind, Reading, Record
 
 SEVERITIES = tuple(severity.name for severity in Severity)
 ENUM_LABEL_FIELDS = (

@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,74 +17,25 @@ import psutil
 import tango
 
 from devices.core.errors import ConfigurationError
-from servers.epics.access import DEFAULT_RULES, Access, Rule
+from servers.epics.access import Access
 from servers.epics.audit import Audit
 from servers.epics.ca import ChannelAccess
-from servers.epics.declaration import Choices
+from servers.epics.configuration import MirrorConfig, MirroredDevice
 from servers.epics.device_source import Counters, DeviceSource
 from servers.epics.failures import failure
 from servers.epics.gate import Gate
+from servers.epics.inquiry import Choices
 from servers.epics.linkwatch import LinkWatch
 from servers.epics.names import Clash, NameBook
 from servers.epics.pva import PvAccess
 from servers.epics.records import Record
 from servers.epics.upkeep import ServerUpkeep
 
+__all__ = ["Mirror", "MirrorConfig", "MirroredDevice", "PvEntry"]
+
 log = logging.getLogger(__name__)
 
 FIND_PERIOD = 1.0  # s between two questions to a database that does not answer
-
-
-@dataclass(frozen=True)
-class MirroredDevice:
-    """One device to mirror.
-
-    Attributes:
-        name: ``a/b/c`` or ``tango://HOST:PORT/a/b/c``, with ``#dbase=no`` where there is no database.
-        prefix: of its PVs; None takes the device's own (its description, or its property ``pv_prefix``).
-        pv_names: PV segments that replace the rule, by attribute or command name.
-        mirror_commands: commands of a device that does not describe itself.
-        period: s between two reads of what has no events.
-        text_limit: bytes of a text, where the device does not say.
-    """
-
-    name: str
-    prefix: str | None = None
-    pv_names: Mapping[str, str] = field(default_factory=dict, hash=False)
-    mirror_commands: tuple[str, ...] = ()
-    period: float = 1.0
-    text_limit: int = 4096
-
-
-@dataclass(frozen=True)
-class MirrorConfig:
-    """What to mirror and where to serve it.
-
-    Attributes:
-        tango_host: ``HOST:PORT`` of the database for names without one; "" leaves it to TANGO_HOST.
-        bind: the address that both servers listen on.
-        ca_port, ca_repeater_port, pva_port, pva_broadcast_port: 0 takes a free one.
-        audit_path: the file of the audit; None keeps none.
-        image_limit: bytes of an image that Channel Access still serves as a waveform.
-    """
-
-    devices: tuple[MirroredDevice, ...] = ()
-    tango_host: str = ""
-    bind: str = "127.0.0.1"
-    ca_port: int = 5064
-    ca_repeater_port: int = 5065
-    pva_port: int = 5075
-    pva_broadcast_port: int = 5076
-    audit_path: Path | None = None
-    audit_bytes: int = 10_000_000
-    access: tuple[Rule, ...] = DEFAULT_RULES
-    image_limit: int = 4 << 20
-
-    def __post_init__(self) -> None:
-        names = [device.name.lower() for device in self.devices]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ConfigurationError("mirror", [f"device {name} is there twice" for name in twice])
 
 
 @dataclass(frozen=True)
@@ -181,9 +131,9 @@ class Mirror:
             ConfigurationError: something else than devices and access differs; that needs a restart.
         """
         fixed = [
-            name
-            for name in self.config.__dataclass_fields__
-            if name not in ("devices", "access") and getattr(config, name) != getattr(self.config, name)
+            one.name
+            for one in fields(config)
+            if one.name not in ("devices", "access") and getattr(config, one.name) != getattr(self.config, one.name)
         ]
         if fixed:
             raise ConfigurationError("mirror", [f"{name} cannot be changed while it runs" for name in fixed])

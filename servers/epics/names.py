@@ -88,8 +88,14 @@ def value_companions(kind: str, rank: int, labels: Sequence[str]) -> tuple[str, 
     return ()
 
 
+def served_access(kind: str, rank: int, access: str) -> str:
+    """What clients may do with an attribute: images and encoded data are for reading."""
+    return "read" if rank == 2 or kind == "encoded" else access
+
+
 def attribute_pvs(base: str, kind: str, rank: int, access: str, labels: Sequence[str]) -> list[str]:
     """Every PV of one attribute, without the prefix; ``access`` is read, read_write or write."""
+    access = served_access(kind, rank, access)
     values = [base] if access != "read_write" else [base, base + READBACK]
     pvs = [value + suffix for value in values for suffix in ("", *value_companions(kind, rank, labels))]
     return pvs if access == "read" else [*pvs, base + ERROR]

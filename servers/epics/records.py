@@ -8,9 +8,8 @@ is converted for a protocol that nobody listens to.
 from __future__ import annotations
 
 import enum
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from devices.core.errors import BadValueError, RangeError
-
-Bounds = tuple[float | None, float | None]
+from servers.epics.alarm import GOOD, UNDEFINED, Alarm, Bounds
 
 
 class Kind(enum.Enum):
@@ -54,50 +52,6 @@ class Kind(enum.Enum):
     @property
     def is_number(self) -> bool:
         return self.is_integer or self.is_float
-
-
-class Severity(enum.IntEnum):
-    NO_ALARM = 0
-    MINOR = 1
-    MAJOR = 2
-    INVALID = 3
-
-
-class Status(enum.IntEnum):
-    """Why a record has its severity; the numbers are those of EPICS (alarm.h)."""
-
-    NO_ALARM = 0
-    READ = 1
-    WRITE = 2
-    HIHI = 3
-    HIGH = 4
-    LOLO = 5
-    LOW = 6
-    STATE = 7
-    COMM = 9
-    LINK = 14
-    UDF = 17
-
-
-class Quality(enum.IntEnum):
-    """The quality of a Tango value; the numbers are those of Tango's AttrQuality."""
-
-    VALID = 0
-    INVALID = 1
-    ALARM = 2
-    CHANGING = 3
-    WARNING = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    severity: Severity = Severity.NO_ALARM
-    status: Status = Status.NO_ALARM
-    message: str = ""
-
-
-GOOD = Alarm()
-UNDEFINED = Alarm(Severity.INVALID, Status.UDF, "no value yet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,51 +273,3 @@ class Record:
 
 
 BOOLEANS = {"off": 0, "on": 1, "false": 0, "true": 1, "no": 0, "yes": 1}
-
-
-def judge(quality: Quality, value: Any, facts: Facts, message: str = "") -> Alarm:
-    """The EPICS alarm of a Tango quality; the bounds only say which side, the judge was the device.
-
-    Args:
-        value: a number or an array; in an array the outermost element decides.
-    """
-    if quality in (Quality.VALID, Quality.CHANGING):
-        return GOOD
-    if quality is Quality.INVALID:
-        return Alarm(Severity.INVALID, Status.READ, message or "the value is invalid")
-    if quality is Quality.ALARM:
-        status = _side(value, facts.alarm, Status.LOLO, Status.HIHI)
-        return Alarm(Severity.MAJOR, status, message or status.name)
-    status = _side(value, facts.warning, Status.LOW, Status.HIGH)
-    return Alarm(Severity.MINOR, status, message or status.name)
-
-
-def _side(value: Any, bounds: Bounds, low: Status, high: Status) -> Status:
-    lowest, highest = _extremes(value)
-    if bounds[1] is not None and highest >= bounds[1]:
-        return high
-    if bounds[0] is not None and lowest <= bounds[0]:
-        return low
-    return Status.STATE
-
-
-def _extremes(value: Any) -> tuple[float, float]:
-    if isinstance(value, np.ndarray):
-        if value.dtype.kind not in "iuf" or not value.size or np.isnan(value).all():
-            return math.inf, -math.inf
-        return float(np.nanmin(value)), float(np.nanmax(value))
-    if isinstance(value, bool | int | float):
-        return float(value), float(value)
-    return math.inf, -math.inf
-
-
-STATES: Sequence[str] = (
-    "ON", "OFF", "CLOSE", "OPEN", "INSERT", "EXTRACT", "MOVING", "STANDBY", "FAULT", "INIT", "RUNNING", "ALARM",
-    "DISABLE", "UNKNOWN",
-)  # fmt: skip
-
-
-def judge_state(state: int) -> Alarm:
-    """FAULT is MAJOR, ALARM is MINOR, UNKNOWN is INVALID; every other state is fine."""
-    severity = {"FAULT": Severity.MAJOR, "ALARM": Severity.MINOR, "UNKNOWN": Severity.INVALID}.get(STATES[state])
-    return GOOD if severity is None else Alarm(severity, Status.STATE, f"the state is {STATES[state]}")

@@ -16,7 +16,8 @@ from typing import Any
 
 import tango
 
-from servers.epics.mirror import Mirror, MirrorConfig, MirroredDevice
+from servers.epics.configuration import MirrorConfig, MirroredDevice
+from servers.epics.mirror import Mirror
 
 DEVICES = Path(__file__).with_name("tango_devices.py")
 

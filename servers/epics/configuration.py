@@ -1,0 +1,62 @@
+"""What a mirror is told: the devices, the addresses, the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devices.core.errors import ConfigurationError
+from servers.epics.access import DEFAULT_RULES, Rule
+
+
+@dataclass(frozen=True)
+class MirroredDevice:
+    """One device to mirror.
+
+    Attributes:
+        name: ``a/b/c`` or ``tango://HOST:PORT/a/b/c``, with ``#dbase=no`` where there is no database.
+        prefix: of its PVs; None takes the device's own (its description, or its property ``pv_prefix``).
+        pv_names: PV segments that replace the rule, by attribute or command name.
+        mirror_commands: commands of a device that does not describe itself.
+        period: s between two reads of what has no events.
+        text_limit: bytes of a text, where the device does not say.
+    """
+
+    name: str
+    prefix: str | None = None
+    pv_names: Mapping[str, str] = field(default_factory=dict, hash=False)
+    mirror_commands: tuple[str, ...] = ()
+    period: float = 1.0
+    text_limit: int = 4096
+
+
+@dataclass(frozen=True)
+class MirrorConfig:
+    """What to mirror and where to serve it.
+
+    Attributes:
+        tango_host: ``HOST:PORT`` of the database for names without one; "" leaves it to TANGO_HOST.
+        bind: the address that both servers listen on.
+        ca_port, ca_repeater_port, pva_port, pva_broadcast_port: 0 takes a free one.
+        audit_path: the file of the audit; None keeps none.
+        image_limit: bytes of an image that Channel Access still serves as a waveform.
+    """
+
+    devices: tuple[MirroredDevice, ...] = ()
+    tango_host: str = ""
+    bind: str = "127.0.0.1"
+    ca_port: int = 5064
+    ca_repeater_port: int = 5065
+    pva_port: int = 5075
+    pva_broadcast_port: int = 5076
+    audit_path: Path | None = None
+    audit_bytes: int = 10_000_000
+    access: tuple[Rule, ...] = DEFAULT_RULES
+    image_limit: int = 4 << 20
+
+    def __post_init__(self) -> None:
+        names = [device.name.lower() for device in self.devices]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigurationError("mirror", [f"device {name} is there twice" for name in twice])
