@@ -227,5 +227,11 @@ def serve(
     """
     leash.attach()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    host = Host(full_server_name(instance), facility, tango_host=None if file_mode else tango_host, state_dir=state_dir)
+    host = Host(
+        full_server_name(instance),
+        facility,
+        tango_host=None if file_mode else tango_host,
+        state_dir=state_dir,
+        tango_port=ports["tango"] if file_mode else 0,
+    )
     return host.run()
