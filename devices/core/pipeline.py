@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -127,7 +128,9 @@ class LivePipeline(Generic[P, R]):
 def _field(result: Any, name: str, position: int, outputs: int) -> Any:
     if isinstance(result, Mapping):
         return result[name]
-    if hasattr(result, name):
+    # Only a result's own fields: ``flat`` and ``mean`` are members of every numpy array, ``count`` of every tuple.
+    fields = {field.name for field in dataclasses.fields(result)} if dataclasses.is_dataclass(result) else ()
+    if name in (fields or getattr(result, "_fields", ())):
         return getattr(result, name)
     if outputs == 1 and not isinstance(result, tuple):
         return result
