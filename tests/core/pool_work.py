@@ -154,6 +154,50 @@ def second_block_fails(frame: Array) -> Any:
     return frame + 1, frame + 2
 
 
+def flat_fielded(frame: Array, gain: float, rounds: int = 1) -> Array:
+    """The frame times the gain, so many times."""
+    return frame * gain**rounds
+
+
+def brightest(frame: Array) -> float:
+    """The brightest pixel."""
+    return float(frame.max())
+
+
+def profile(frame: Array) -> tuple[Array, Array]:
+    """The means along the rows and along the columns."""
+    return frame.mean(axis=1), frame.mean(axis=0)
+
+
+class Moments(NamedTuple):
+    width: float
+    mean: float
+
+
+def moments(frame: Array) -> Moments:
+    return Moments(float(frame.std()), float(frame.mean()))
+
+
+def moments_by_name(frame: Array) -> dict[str, float]:
+    return {"width": 3.0, "mean": 7.0, "unused": 0.0}
+
+
+@dataclass(frozen=True)
+class Statistics:
+    width: float
+    mean: float
+
+
+def moments_of_a_dataclass(frame: Array) -> Statistics:
+    return Statistics(2.0, 8.0)
+
+
+def wait(seconds: float) -> float:
+    """Take that long."""
+    time.sleep(seconds)
+    return seconds
+
+
 class Recorder(Executor):
     """An executor of a site: it runs the work where it was submitted, and remembers what it was."""
 
