@@ -206,6 +206,11 @@ class Everything(Device):
         self.attributes[name].publish_invalid("the sensor is open")
 
     @command()
+    async def log_error(self, text: str) -> None:
+        """Log an error."""
+        self.log.error("%s", text)
+
+    @command()
     async def publish_nan(self, name: str) -> None:
         """Publish what a broken calculation gives."""
         self.attributes[name].publish(float("nan"))

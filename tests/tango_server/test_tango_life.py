@@ -87,3 +87,14 @@ def test_many_reconnecting_clients_leave_the_server_alive(tmp_path: Path) -> Non
             for number in numbers:
                 proxy.unsubscribe_event(number)
         assert server.proxy().state() == tango.DevState.ON
+
+
+def test_what_a_device_logs_goes_to_tango_logging_too(tmp_path: Path) -> None:
+    target = tmp_path / "tango.log"
+    with serving(EVERYTHING, "test/everything/1", folder=tmp_path / "server") as server:
+        proxy = server.proxy()
+        proxy.add_logging_target(f"file::{target}")
+        proxy.set_logging_level(5)
+        proxy.log_error("100 % of the shutter is stuck")
+        wait_until(lambda: target.exists() and "100 % of the shutter is stuck" in target.read_text(), 5.0)
+        assert "100 % of the shutter is stuck" in server.log.read_text()
