@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from devices.core.attribute import Attribute
 from devices.core.command import CommandSpec, LiveCommand
+from devices.core.errors import reason
 from devices.core.live import LiveAttribute
 
 if TYPE_CHECKING:
@@ -63,11 +64,10 @@ class Component:
 def _reader(live: LiveAttribute[Any], hook: Callable[[], Any]) -> Callable[[], Any]:
     async def read() -> None:
         try:
-            value = await hook()
+            live.publish(await hook())
         except Exception as error:
-            live.publish_invalid(f"{type(error).__name__}: {error}")
+            live.publish_invalid(f"{reason(error)}: {error}")
             raise
-        live.publish(value)
 
     return read
 

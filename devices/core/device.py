@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from typing import Any, ClassVar, TypeVar
 
-from devices.core.attribute import AttributeSpec, attribute
+from devices.core.attribute import Attribute, AttributeSpec, attribute
 from devices.core.command import ArgumentSpec, CommandSpec, LiveCommand
 from devices.core.component import Component, Part, declared
 from devices.core.datatype import DataType, DeviceState, Kind
@@ -43,6 +43,14 @@ class Device(Component):
     properties: Properties
 
     alarm_summary = attribute(str, doc="The attributes beyond a bound now; empty when all is well")
+
+    def __init_subclass__(cls, **words: Any) -> None:
+        """Refuse a class that gives the name of a member of Device to an attribute, command, poll or pipeline."""
+        super().__init_subclass__(**words)
+        for name, item in vars(cls).items():
+            ours = isinstance(item, Attribute | Pipeline) or hasattr(item, "__command__") or hasattr(item, "__poll__")
+            if ours and hasattr(Device, name) and not isinstance(getattr(Device, name), Attribute):
+                raise TypeError(f"{cls.__name__}.{name} hides a member of Device; give it another name")
 
     def __init__(self, name: str, properties: Properties | Mapping[str, Any] | None = None) -> None:
         """Build the device without touching hardware.
