@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,6 +33,12 @@ def wait_until(true: Callable[[], Any], seconds: float = 10.0, what: str = "") -
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what} (last: {last!r})")
         time.sleep(0.01)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections; a Tango client that asks too early is refused for a second more."""
+    with socket.create_connection(("127.0.0.1", port), timeout=1.0):
+        return True
 
 
 @dataclass
@@ -70,6 +77,8 @@ def serving(
         wait_until(lambda: said.exists() or process.poll() is not None, 20.0, "the server starts")
         assert process.poll() is None, log.read_text()
         server = Server(process, int(said.read_text()), device, log)
+        wait_until(lambda: process.poll() is not None or listens(server.port), 20.0, "the server listens")
+        assert process.poll() is None, log.read_text()
         wait_until(lambda: server.proxy().ping() >= 0, 10.0, "the device answers")
         yield server
         if process.poll() is None:

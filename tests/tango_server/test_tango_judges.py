@@ -13,7 +13,7 @@ import pytest
 import tango
 
 from devices.core.alarm import judge
-from tests.support.serving import ROOT, wait_until
+from tests.support.serving import ROOT, listens, wait_until
 
 PLAIN_SERVER = """
 import sys
@@ -97,6 +97,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tango.DeviceProx
         port = probe.getsockname()[1]
     process = subprocess.Popen([sys.executable, str(script), str(port)], cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
+        wait_until(lambda: listens(port), 20.0)
         proxy = wait_until(lambda: connected(f"tango://127.0.0.1:{port}/plain/plain/1#dbase=no"), 20.0)
         yield proxy
     finally:

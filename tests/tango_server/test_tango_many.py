@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import tango
 
-from tests.support.serving import ROOT, wait_until
+from tests.support.serving import ROOT, listens, wait_until
 
 FACILITY = {
     "servers": {
@@ -52,7 +52,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             [sys.executable, "-m", "servers.main", *words], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        wait_until(lambda: process.poll() is not None or proxy(free, "many/everything/1").ping(), 20.0, "it serves")
+        wait_until(lambda: process.poll() is not None or listens(free), 20.0, "it serves")
         assert process.poll() is None, output.read_text()
         yield free
         process.send_signal(signal.SIGTERM)
