@@ -32,8 +32,13 @@ DETECTOR = SilverBehenate((256, 320), seed=7)
 FRAME = DETECTOR.expose(1.0)
 
 
+def hold(image: Path | str) -> Path:
+    """The file that holds an image up: beside its folder, which may go away."""
+    return Path(image).parents[1] / "hold" / Path(image).name
+
+
 class HeldExecutor(ThreadPoolExecutor):
-    """A thread that does not begin with an image as long as a file ``IMAGE.hold`` lies beside it."""
+    """A thread that does not begin with an image as long as its :func:`hold` file is there."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -41,7 +46,7 @@ class HeldExecutor(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         def held() -> Any:
             deadline = time.monotonic() + 20.0
-            while os.path.exists(f"{args[0]}.hold") and time.monotonic() < deadline:
+            while os.path.exists(hold(args[0])) and time.monotonic() < deadline:
                 time.sleep(0.005)
             return fn(*args, **kwargs)
 
@@ -170,18 +175,19 @@ def test_a_bad_image_is_tried_again_then_counted_and_never_stops_the_next(tmp_pa
 
 def test_an_image_that_was_in_work_when_the_folder_was_lost_is_done_afterwards(tmp_path: Path) -> None:
     folder = prepare(tmp_path / "images")
-    hold = folder / "a.tif.hold"
+    held = hold(folder / "a.tif")
+    held.parent.mkdir()
 
     async def lose() -> None:
         async with running(saxs(folder, executor="tests.test_saxs_device:HeldExecutor")) as device:
             await ready(device)
-            hold.touch()
+            held.touch()
             image(folder / "a.tif")
             await until(lambda: device.executor._work_queue.empty() and device.executor._threads, "it is in work")
             folder.rename(tmp_path / "unmounted")
             await until(lambda: device.state is DeviceState.FAULT, "FAULT")
             (tmp_path / "unmounted").rename(folder)
-            hold.unlink()
+            held.unlink()
             await until(lambda: device.images_processed.value == 1, "the image", 6.0)
             assert device.images_failed.value == 0
 
@@ -191,7 +197,8 @@ def test_an_image_that_was_in_work_when_the_folder_was_lost_is_done_afterwards(t
 def test_a_curve_never_outlives_its_calibration(tmp_path: Path) -> None:
     folder = prepare(tmp_path / "images")
     far = prepare(tmp_path / "images" / "far", DedectorDistanceMM=2.0 * DETECTOR.geometry.distance_mm)
-    hold = folder / "b.tif.hold"
+    held = hold(folder / "b.tif")
+    held.parent.mkdir()
 
     async def change() -> None:
         async with running(saxs(folder, executor="tests.test_saxs_device:HeldExecutor")) as device:
@@ -201,13 +208,13 @@ def test_a_curve_never_outlives_its_calibration(tmp_path: Path) -> None:
             last = device.q.value[-1]
             await device.put("calibration_file", "calibration.json")
             assert device.q.value[-1] == last, "the same calibration once more changes nothing"
-            hold.touch()
+            held.touch()
             image(folder / "b.tif")
             run = await device.run("integrate_file", {"path": "b.tif"})
             await device.put("calibration_file", str(far / "calibration.json"))
             assert device.intensity.reading.reason == "no image has been integrated with this calibration yet"
             assert device.distance.value == 2.0 * DETECTOR.geometry.distance_mm
-            hold.unlink()
+            held.unlink()
             await until(lambda: device.operations.status(run)["state"] == "DONE", "the image in work")
             # At twice the distance (small angles) the same radius on the detector is half of q.
             assert device.q_peak.value == pytest.approx(FIRST_RING / 2, rel=0.01)
@@ -378,8 +385,9 @@ def test_a_live_image_bears_its_own_time_and_an_old_one_the_present(proxy: tango
 
 def test_one_at_a_time_and_abort_ends_it(proxy: tango.DeviceProxy, folder: Path) -> None:
     path = image(folder / "slow.tif")
-    hold = Path(f"{path}.hold")
-    hold.touch()
+    held = hold(path)
+    held.parent.mkdir()
+    held.touch()
     processed = proxy.images_processed
     first = proxy.integrate_file(str(path))
     wait_until(lambda: proxy.operation_message == "slow.tif: reading and integrating")
@@ -390,7 +398,7 @@ def test_one_at_a_time_and_abort_ends_it(proxy: tango.DeviceProxy, folder: Path)
     assert first in refused.value.args[0].desc
     proxy.abort(first)
     assert finished(proxy, first)["state"] == "ABORTED"
-    hold.unlink()
+    held.unlink()
     assert finished(proxy, proxy.integrate_file(str(path)))["state"] == "DONE"
     assert proxy.images_processed == processed + 1, "the aborted image is not published"
 

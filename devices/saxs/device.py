@@ -163,13 +163,10 @@ class SaxsDetector(Device):
 
     async def poll_folder(self) -> None:
         """Let new complete images wait for their integration."""
-        watching = self.watching.value
-        new = self._folder.compare(await asyncio.to_thread(self._folder.look))
-        # While nobody watches, images are looked at and passed over, so that a switch does not bring all of them.
-        for path in new if watching else ():
+        for path in self._folder.compare(await asyncio.to_thread(self._folder.look)):
             self._waiting.put_nowait(path)
         self.images_waiting.publish(self._waiting.qsize())
-        if watching:
+        if self.watching.value:
             self.set_state(DeviceState.ON, f"watching {self._folder.folder}")
         else:
             self.set_state(DeviceState.STANDBY, f"not watching {self._folder.folder}; integrate_file works")
@@ -178,6 +175,7 @@ class SaxsDetector(Device):
         while True:
             path = await self._waiting.get()
             if not self.watching.value:
+                # Passed over, so that the switch does not bring everything that came meanwhile.
                 continue
             try:
                 await self._integrate(path)
