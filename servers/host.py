@@ -103,7 +103,12 @@ class Host:
         self.loop_thread.start()
         try:
             tango.server.run(
-                classes, args=arguments, post_init_callback=self._started, event_loop=self._turn, verbose=False
+                classes,
+                args=arguments,
+                post_init_callback=self._started,
+                event_loop=self._turn,
+                verbose=False,
+                raises=True,
             )
         except tango.DevFailed as error:
             log.error("%s: %s", self.server, error.args[0].desc)

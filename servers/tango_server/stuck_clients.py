@@ -16,8 +16,9 @@ import socket
 
 log = logging.getLogger("diptych.events")
 
-#: A connection whose peer takes no byte for this time is closed by the kernel, ms.
-USER_TIMEOUT_MS = 1000
+#: A connection whose peer takes no byte for this time is closed by the kernel, ms. Several that hang at once are closed
+#: one after the other, and all of that must be over before a client runs into its time-out of 3 s.
+USER_TIMEOUT_MS = 500
 
 
 def limit_patience(milliseconds: int = USER_TIMEOUT_MS) -> int:

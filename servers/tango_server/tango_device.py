@@ -53,10 +53,16 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
         super().init_device()
         cls = type(self)
         try:
-            self.model = cls.model_class(self.get_name(), cls.properties_of(self.get_name()))
+            model = cls.model_class(self.get_name(), cls.properties_of(self.get_name()))
+            # PyTango keeps a command as a member of the device: one of that name would be lost, and the device with it.
+            clashes = [name for name in model.commands if hasattr(TangoDevice, name)]
+            if clashes:
+                problems = [f"command {name}: Tango's device has a member of that name" for name in clashes]
+                raise ConfigurationError(self.get_name(), problems)
+            self.model = model
         except ConfigurationError as error:
             # The device stays visible and says what to mend; Init tries again.
-            self.model, self._trouble = None, "wrong properties:\n" + "\n".join(error.problems)
+            self.model, self._trouble = None, "wrong configuration:\n" + "\n".join(error.problems)
             logging.getLogger(f"diptych.{self.get_name()}").error("%s", error)
             return
         self._trouble = ""

@@ -206,7 +206,7 @@ class Everything(Device):
         self.attributes[name].publish_invalid("the sensor is open")
 
     @command()
-    async def log_error(self, text: str) -> None:
+    async def complain(self, text: str) -> None:
         """Log an error."""
         self.log.error("%s", text)
 

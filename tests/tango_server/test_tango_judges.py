@@ -13,7 +13,7 @@ import pytest
 import tango
 
 from devices.core.alarm import judge
-from tests.support.serving import ROOT, listens, wait_until
+from tests.support.serving import ROOT, wait_for_server
 
 PLAIN_SERVER = """
 import sys
@@ -95,20 +95,15 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tango.DeviceProx
     script.write_text(PLAIN_SERVER)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    process = subprocess.Popen([sys.executable, str(script), str(port)], cwd=ROOT, stdout=subprocess.DEVNULL)
+    log = script.with_suffix(".log")
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-u", str(script), str(port)], cwd=ROOT, stdout=output)
     try:
-        wait_until(lambda: listens(port), 20.0)
-        proxy = wait_until(lambda: connected(f"tango://127.0.0.1:{port}/plain/plain/1#dbase=no"), 20.0)
-        yield proxy
+        wait_for_server(process, log)
+        yield tango.DeviceProxy(f"tango://127.0.0.1:{port}/plain/plain/1#dbase=no")
     finally:
         process.terminate()
         process.wait(10.0)
-
-
-def connected(address: str) -> tango.DeviceProxy:
-    proxy = tango.DeviceProxy(address)
-    proxy.ping()
-    return proxy
 
 
 def of_tango(proxy: tango.DeviceProxy, name: str) -> str:

@@ -95,6 +95,12 @@ def test_what_a_device_logs_goes_to_tango_logging_too(tmp_path: Path) -> None:
         proxy = server.proxy()
         proxy.add_logging_target(f"file::{target}")
         proxy.set_logging_level(5)
-        proxy.log_error("100 % of the shutter is stuck")
+        proxy.complain("100 % of the shutter is stuck")
         wait_until(lambda: target.exists() and "100 % of the shutter is stuck" in target.read_text(), 5.0)
         assert "100 % of the shutter is stuck" in server.log.read_text()
+
+
+def test_a_command_named_like_a_member_of_tango_s_device_is_a_clear_fault(tmp_path: Path) -> None:
+    with serving("tests.support.clash:Clash", "test/clash/1", folder=tmp_path) as server:
+        assert server.proxy().state() == tango.DevState.FAULT
+        assert "command get_name: Tango's device has a member of that name" in server.proxy().status()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import tango
 
-from tests.support.serving import ROOT, listens, wait_until
+from tests.support.serving import ROOT, wait_for_server, wait_until
 
 FACILITY = {
     "servers": {
@@ -52,8 +52,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             [sys.executable, "-m", "servers.main", *words], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        wait_until(lambda: process.poll() is not None or listens(free), 20.0, "it serves")
-        assert process.poll() is None, output.read_text()
+        wait_for_server(process, output)
         yield free
         process.send_signal(signal.SIGTERM)
         assert process.wait(10.0) == 0, output.read_text()
