@@ -19,7 +19,7 @@ import tango
 from devices.core import DeviceState, Quality
 from devices.core.errors import ConfigurationError, NotAllowedError
 from devices.drivers.mask_file import encode_fit2d_mask
-from devices.pipelines.saxs_integrate import Integrator
+from devices.pipelines.saxs_integrate import Integrator, Profile
 from devices.saxs import SaxsDetector
 from devices.simulators import saxs as simulator
 from devices.simulators.saxs import SilverBehenate, write_image
@@ -51,6 +51,12 @@ class HeldExecutor(ThreadPoolExecutor):
             return fn(*args, **kwargs)
 
         return super().submit(held)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def expected() -> Profile:
+    """The curve of ``FRAME``; made before anything else, as the first integration on a machine compiles its loops."""
+    return Integrator(DETECTOR.geometry, DETECTOR.mask).integrate(FRAME)
 
 
 def prepare(folder: Path, **changes: Any) -> Path:
@@ -247,6 +253,7 @@ def test_while_nobody_watches_images_are_passed_over(tmp_path: Path) -> None:
 def test_pixels_that_are_no_whole_counts_are_integrated_and_not_rounded(tmp_path: Path) -> None:
     folder = prepare(tmp_path / "images")
     frame = np.maximum(FRAME, 0).astype(np.float32) * np.float32(0.3)
+    expected = Integrator(DETECTOR.geometry, DETECTOR.mask).integrate(frame)
 
     async def integrate() -> None:
         async with running(saxs(folder, watch="no")) as device:
@@ -254,7 +261,6 @@ def test_pixels_that_are_no_whole_counts_are_integrated_and_not_rounded(tmp_path
             write_image(folder / "real.edf", frame, 1.0, time.time())  # type: ignore[arg-type]
             run = await device.run("integrate_file", {"path": "real.edf"})
             await until(lambda: device.operations.status(run)["state"] == "DONE")
-            expected = Integrator(DETECTOR.geometry, DETECTOR.mask).integrate(frame)
             np.testing.assert_array_equal(device.intensity.value, expected.intensity)
             assert device.image.quality is Quality.INVALID
             assert "image holds numbers that are not whole" in device.image.reading.reason
@@ -340,12 +346,13 @@ def finished(proxy: tango.DeviceProxy, operation_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("suffix", ["tif", "cbf", "edf"])
-def test_integrate_file_gives_the_curve_of_an_image(proxy: tango.DeviceProxy, folder: Path, suffix: str) -> None:
+def test_integrate_file_gives_the_curve_of_an_image(
+    proxy: tango.DeviceProxy, folder: Path, expected: Profile, suffix: str
+) -> None:
     path = image(folder / f"agbeh.{suffix}")
     processed = proxy.images_processed
     done = finished(proxy, proxy.integrate_file(str(path)))
     assert done["state"] == "DONE", done["error"]
-    expected = Integrator(DETECTOR.geometry, DETECTOR.mask).integrate(FRAME)
     np.testing.assert_array_equal(proxy.q, expected.q)
     np.testing.assert_array_equal(proxy.intensity, expected.intensity)
     np.testing.assert_array_equal(proxy.sigma, expected.sigma)
