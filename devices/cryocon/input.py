@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from devices.core import Part, Quality, attribute, command
 from devices.cryocon.register import publish, register
-from devices.drivers.cryocon import InputSnapshot
+from devices.drivers.cryocon_snapshot import InputSnapshot
 from devices.drivers.cryocon_subsystems import AlarmState, BiasVoltage, BridgeRange, Input, Units
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from devices.core import Part, attribute
 from devices.core.errors import RangeError
 from devices.cryocon.input import UNIT
 from devices.cryocon.register import publish, register
-from devices.drivers.cryocon import LoopSnapshot
+from devices.drivers.cryocon_snapshot import LoopSnapshot
 from devices.drivers.cryocon_subsystems import Loop, LoopType, Source, Units
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class ControlLoop(Part["CryoCon"]):
         publish(self.setpoint, found.setpoint, timestamp)
         publish(self.type, found.type, timestamp)
         publish(self.output_power, found.output_power, timestamp)
-        publish(self.heater_readback, found.heater_readback, timestamp)
+        if found.heater_readback is not None:
+            publish(self.heater_readback, found.heater_readback, timestamp)
         publish(self.ramping, found.ramping, timestamp)
 
 

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from devices.core.errors import NotConnectedError, ProtocolError, RangeError, RefusedError
 from devices.drivers.cryocon_items import Action, Query
-from devices.drivers.cryocon_labels import AlarmState, LoopType, OutputRange, Units
 from devices.drivers.cryocon_line import CommandLine, Turn
-from devices.drivers.cryocon_models import Identity, Model, model_named, parse_identity
+from devices.drivers.cryocon_models import Identity, LoopKind, Model, model_named, parse_identity
 from devices.drivers.cryocon_protocol import Answer, answer, is_nack, pack, switch
+from devices.drivers.cryocon_snapshot import InputSnapshot, LoopSnapshot, Snapshot
 from devices.drivers.cryocon_subsystems import (
     Configuration,
     DataLog,
@@ -42,43 +42,6 @@ STORE_SECONDS = 5.0
 
 BLOCK_SPACING = 0.02
 """The pause after each line of a curve or table, in s: the line has no handshake."""
-
-
-@dataclass(frozen=True, slots=True)
-class InputSnapshot:
-    """One input at one moment; ``sensor_reading`` in V or ohm."""
-
-    temperature: Answer[float]
-    units: Answer[Units]
-    sensor_reading: Answer[float]
-    alarm: Answer[AlarmState]
-
-
-@dataclass(frozen=True, slots=True)
-class LoopSnapshot:
-    """One loop at one moment; powers in % of full scale, the set point in the unit of its source."""
-
-    setpoint: Answer[float]
-    type: Answer[LoopType]
-    range: Answer[OutputRange]
-    output_power: Answer[float]
-    heater_readback: Answer[float]
-    ramping: Answer[bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What one poll found.
-
-    Attributes:
-        timestamp: when the first line of answers had come, Unix time in s.
-        control: whether the loops are in control; None for a monitor.
-    """
-
-    timestamp: float
-    control: Answer[bool] | None
-    inputs: Mapping[str, InputSnapshot]
-    loops: Mapping[int, LoopSnapshot]
 
 
 class CryoConDriver:
@@ -146,7 +109,10 @@ class CryoConDriver:
             await self._line.close()
             raise ProtocolError(f"{self.url}: {error}") from None
         self.inputs = {letter: Input(self, f"INPut {letter}") for letter in self._model.inputs}
-        self.loops = {number: Loop(self, f"LOOP {number}") for number in self._model.loops}
+        self.loops = {
+            number: Loop(self, f"LOOP {number}", drives_heater=loop.kind is LoopKind.HEATER)
+            for number, loop in self._model.loops.items()
+        }
         self.relays = {number: Relay(self, number) for number in self._model.relays}
         return self._identity
 
@@ -154,37 +120,52 @@ class CryoConDriver:
         """Close the link; waiting callers get NotConnectedError."""
         await self._line.close()
 
-    async def poll(self) -> Snapshot:
-        """Ask for all inputs and loops in as few lines as possible; writes go ahead of the lines still waiting."""
-        inputs, loops = self.inputs.values(), self.loops.values()
+    async def poll(self, inputs: Iterable[str] | None = None, loops: Iterable[int] | None = None) -> Snapshot:
+        """Ask for inputs and loops, by default all, in as few lines as possible; writes go ahead of lines that wait."""
+        letters = set(self.inputs if inputs is None else inputs)
+        numbers = list(self.loops if loops is None else loops)
         queries: list[Query[Any]] = [self.control] if self.model.controls else []
-        queries += [q for i in inputs for q in (i.temperature, i.units, i.sensor_reading, i.alarm)]
-        queries += [
-            q
-            for loop in loops
-            for q in (loop.setpoint, loop.type, loop.range, loop.output_power, loop.heater_readback, loop.ramping)
-        ]
-        answers, timestamp = await self._asked(queries, Turn.POLL)
+        for letter, i in self.inputs.items():
+            queries += [i.temperature, i.units, i.sensor_reading, i.alarm] if letter in letters else [i.units]
+        for loop in map(self.loops.__getitem__, numbers):
+            queries += [loop.setpoint, loop.source, loop.type, loop.range, loop.output_power, loop.ramping]
+            # An analog output has no read-back, and without that question a 22C is asked in one line.
+            queries += [loop.heater_readback] if loop.drives_heater else []
+        answers, timestamp = await self.ask(queries, Turn.POLL)
         each = iter(answers)
-        return Snapshot(
-            timestamp=timestamp,
-            control=next(each) if self.model.controls else None,
-            inputs={letter: InputSnapshot(*(next(each) for _ in range(4))) for letter in self.inputs},
-            loops={number: LoopSnapshot(*(next(each) for _ in range(6))) for number in self.loops},
-        )
+        control = next(each) if self.model.controls else None
+        found, units = {}, {}
+        for letter in self.inputs:
+            if letter in letters:
+                found[letter] = InputSnapshot(*islice(each, 4))
+                units[letter] = found[letter].units
+            else:
+                units[letter] = next(each)
+        regulated = {n: LoopSnapshot(*islice(each, 6 + self.loops[n].drives_heater)) for n in numbers}
+        return Snapshot(timestamp, control, units, found, regulated)
 
-    async def answers(self, *queries: Query[Any], turn: Turn = Turn.QUERY) -> list[Answer[Any]]:
+    async def answers(self, *queries: Query[Any]) -> list[Answer[Any]]:
         """Ask many things in as few lines as possible; one refused question never spoils the others' answers."""
-        return (await self._asked(list(queries), turn))[0]
+        return (await self.ask(queries))[0]
 
-    async def _asked(self, queries: list[Query[Any]], turn: Turn) -> tuple[list[Answer[Any]], float]:
+    async def ask(self, queries: Sequence[Query[Any]], turn: Turn = Turn.QUERY) -> tuple[list[Answer[Any]], float]:
+        """As :meth:`answers`, in another's turn; also when the first line of answers came, Unix time in s."""
         found: list[Answer[Any]] = []
         timestamp = 0.0
         for message, asked in pack(queries):
-            texts = await self._line.ask(message, len(asked), turn)
+            texts = await self._texts(message, asked, turn)
             timestamp = timestamp or time.time()
             found += [answer(query.name, text, query.parse) for query, text in zip(asked, texts, strict=True)]
         return found, timestamp
+
+    async def _texts(self, message: str, asked: list[Query[Any]], turn: Turn) -> list[str]:
+        try:
+            return await self._line.ask(message, len(asked), turn)
+        except RefusedError:
+            if len(asked) == 1:
+                raise
+        # Firmware that refuses a line as a whole does not say what of it; asked one by one, the others have answers.
+        return [(await self._line.ask(single, 1, turn))[0] for query in asked for single, _ in pack([query])]
 
     async def put(self, command: str, query: str, name: str) -> str:
         """Send a command and the query behind it in one message; the query's answer. NACK is RefusedError."""

@@ -147,8 +147,9 @@ class Loop(Subsystem):
     load_resistance = reading("LSENse")
     pid_table = setting("TABLEix", _PID_TABLE)
 
-    def __init__(self, speaker: Speaker, path: str) -> None:
+    def __init__(self, speaker: Speaker, path: str, drives_heater: bool = True) -> None:
         super().__init__(speaker, path)
+        self.drives_heater = drives_heater
         self.autotune = Autotune(speaker, f"{path}:AUTotune")
 
 

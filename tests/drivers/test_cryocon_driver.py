@@ -381,6 +381,33 @@ def test_one_refused_question_spoils_no_other() -> None:
     asyncio.run(main())
 
 
+def test_a_line_that_is_refused_as_a_whole_is_asked_question_by_question() -> None:
+    async def main() -> None:
+        async with instrument() as (simulator, driver):
+            simulator.garbage(b"NACK\r\n")
+            gains = await driver.answers(driver.loops[1].p_gain, driver.loops[1].i_gain)
+            assert [gain.value for gain in gains] == [5.0, 60.0]
+            assert lines(simulator)[-3:] == ["LOOP 1:PGA?;IGA?", "LOOP 1:PGA?", "LOOP 1:IGA?"]
+
+    asyncio.run(main())
+
+
+def test_a_poll_may_leave_inputs_and_loops_out_but_knows_all_units() -> None:
+    async def main() -> None:
+        async with instrument() as (simulator, driver):
+            await driver.inputs["B"].units.write(Units.C)
+            simulator.messages.clear()
+            snapshot = await driver.poll(inputs=["A", "D"], loops=[2])
+            assert (list(snapshot.inputs), list(snapshot.loops)) == (["A", "D"], [2])
+            assert {letter: units.value for letter, units in snapshot.units.items()} == {
+                "A": "K", "B": "C", "C": "K", "D": "K",
+            }  # fmt: skip
+            assert snapshot.loops[2].source.value is Source.B
+            assert not any("LOOP 1" in line or "INP B:TEMP" in line for line in lines(simulator))
+
+    asyncio.run(main())
+
+
 def test_an_impossible_value_is_never_sent() -> None:
     async def main() -> None:
         async with instrument() as (simulator, driver):
