@@ -86,6 +86,7 @@ def test_a_falling_alarm_becomes_a_warning_and_each_bound_lets_go_at_its_own_val
 
 
 def test_hysteresis_holds_on_its_own_side_only() -> None:
+    assert judge(82.0, (80.0, 110.0), None, 2.0, "LOW") == (Quality.VALID, "")
     assert judge(109.0, (80.0, 110.0), None, 2.0, "LOW") == (Quality.VALID, "")
     assert judge(81.0, (80.0, 110.0), None, 2.0, "HIGH") == (Quality.VALID, "")
     assert judge(81.0, (80.0, 110.0), None, 2.0, "LOW") == (Quality.WARNING, "LOW")
@@ -163,11 +164,15 @@ def test_the_first_judgement_follows_the_definition(bounds: tuple[Range | None, 
     assert judge(value, warning, alarm, 3.0) == Latches(warning, alarm, 3.0).judge(elements_of(value))
 
 
-@given(ordered_bounds(), st.integers(0, 100), st.lists(numbers, min_size=1, max_size=30))
+@given(ordered_bounds(), st.integers(0, 100), st.data())
 def test_a_run_of_judgements_with_hysteresis_follows_the_definition(
-    bounds: tuple[Range | None, Range | None], hysteresis: int, run: list[float]
+    bounds: tuple[Range | None, Range | None], hysteresis: int, data: st.DataObject
 ) -> None:
     warning, alarm = bounds
+    given_bounds = [bound for pair in bounds for bound in pair or () if bound is not None]
+    # Where something can go wrong: at a bound, and where it lets go.
+    corners = [bound + shift for bound in given_bounds for shift in (0, hysteresis, -hysteresis)]
+    run = data.draw(st.lists(numbers | st.sampled_from(corners or [0]), min_size=1, max_size=20))
     definition, previous = Latches(warning, alarm, hysteresis), ""
     for value in run:
         judgement = judge(value, warning, alarm, hysteresis, previous)

@@ -191,7 +191,9 @@ def test_a_future_that_is_cancelled_while_it_runs_leaves_no_memory(pool: SharedP
 def test_a_killed_worker_breaks_its_work_at_once_and_the_next_work_gets_a_new_one() -> None:
     with process_pool() as pool:
         first = pool.submit(work.process).result(SECONDS)
+        before = pool.submit(work.slow, FRAME, 0.1)
         dying, waiting = pool.submit(work.dying, FRAME), pool.submit(work.doubled, FRAME)
+        assert before.result(SECONDS).shape == FRAME.shape
         for future in (dying, waiting):
             with pytest.raises(BrokenProcessPool):
                 future.result(SECONDS)
