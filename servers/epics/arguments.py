@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,9 @@ class Arguments:
         if not spec.arguments:
             self.main = Record(pv, Kind.INT32, value=0, facts=facts, takes_anything=True, level=spec.level)
         elif len(spec.arguments) == 1:
-            self.main = _argument_record(pv, spec.arguments[0], spec.level)
+            only = spec.arguments[0]
+            described = replace(only.facts, description=only.facts.description or spec.doc)
+            self.main = _argument_record(pv, replace(only, facts=described), spec.level)
         else:
             self.main = Record(pv, Kind.STRING, value="", facts=facts, level=spec.level)
             for argument in spec.arguments:
@@ -67,10 +70,11 @@ class Arguments:
             return {}
         try:
             given = json.loads(text)
-        except ValueError as error:
-            raise BadValueError(f"{self.main.name}: neither 1 nor a JSON object: {error}") from None
+        except ValueError:
+            given = None
         if not isinstance(given, dict) or set(given) - set(self.records):
-            raise BadValueError(f"{self.main.name}: the arguments are {', '.join(self.records)}")
+            wanted = ", ".join(self.records)
+            raise BadValueError(f"{self.main.name} = {text[:40]!r} is neither 1 nor a JSON object of {wanted}")
         return given
 
 

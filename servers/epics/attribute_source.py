@@ -22,14 +22,14 @@ class AttributeSource:
     Attributes:
         readback: shows the value; of a write-only attribute it is the set point itself.
         setpoint: shows what was asked for; None when the attribute cannot be written.
-        events: change events since the last comparison by a read.
+        events: change events since the device last looked; ``seen_events``, how many it saw then.
         has_events: False once the device said that it pushes none.
         verify: the value is to be compared by a read.
     """
 
     def __init__(self, spec: AttributeSpec, prefix: str, put: Callable[[AttributeSource], PutHandler]) -> None:
         self.spec = spec
-        self.events = 0
+        self.events = self.seen_events = 0
         self.has_events = True
         self.verify = False
         self._encoding = ""

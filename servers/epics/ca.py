@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 import threading
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 200  # views published before other work of the loop gets its turn
 BEACON_FIRST, BEACON_LAST = 0.02, 15.0  # s; the period doubles from the first to the last
+FREE_PORT_TRIES = 20
 LAG_PERIOD = 0.5  # s between two measurements of the loop's lag
 
 
@@ -250,22 +252,26 @@ def _bound_sockets(bind: str, port: int) -> tuple[socket.socket, socket.socket]:
 
     A shared UDP port would give some of the searches to the other program, so it is refused as well.
     """
-    tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDP)
-    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections of a former server linger
-    kind = socket.SOCK_STREAM
-    try:
-        tcp.bind((bind, port))
-        tcp.listen(128)
-        kind = socket.SOCK_DGRAM
-        udp.bind((bind, tcp.getsockname()[1]))
-    except OSError as error:
-        tcp.close()
-        udp.close()
-        protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
-        text = f"{protocol} port {port} on {bind} cannot be had ({error.strerror}): "
-        holder = f"{port_holder(port, kind)} has it; end that, or choose another ca_port"
-        raise ConfigurationError("Channel Access", [text + holder]) from error
-    tcp.setblocking(False)
-    udp.setblocking(False)
-    return tcp, udp
+    for _ in range(FREE_PORT_TRIES if port == 0 else 1):
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDP)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections of a former server linger
+        kind, wanted = socket.SOCK_STREAM, port
+        try:
+            tcp.bind((bind, port))
+            tcp.listen(128)
+            kind, wanted = socket.SOCK_DGRAM, tcp.getsockname()[1]
+            udp.bind((bind, wanted))
+        except OSError as error:
+            tcp.close()
+            udp.close()
+            refused = error
+            continue
+        tcp.setblocking(False)
+        udp.setblocking(False)
+        return tcp, udp
+    protocol = "TCP" if kind == socket.SOCK_STREAM else "UDP"
+    text = f"{protocol} port {wanted} on {bind} cannot be had ({refused.strerror})"
+    if refused.errno == errno.EADDRINUSE:
+        text += f": {port_holder(wanted, kind)} has it; end that, or choose another ca_port"
+    raise ConfigurationError("Channel Access", [text]) from refused

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import caproto as ca
 from caproto import AccessRights, CAStatus, SubscriptionType
+from caproto._commands import Commands
 
 from devices.core.errors import DiptychError, NotAllowedError, reason
 from servers.epics.access import Client
@@ -33,6 +34,7 @@ HIGH_WATER, LOW_WATER = 1 << 20, 1 << 18  # bytes waiting to be read by a client
 HEADER = struct.Struct(">HHHHII")
 EXTENSION = struct.Struct(">II")
 EVENT = 1  # CA_PROTO_EVENT_ADD
+KNOWN = frozenset(Commands[ca.CLIENT])  # numbers of the messages that a client may send
 READ_ONLY, READ_WRITE = AccessRights.READ, AccessRights.READ | AccessRights.WRITE
 
 
@@ -121,8 +123,8 @@ class Circuit(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             commands, missing = self._core.recv(data)
-            if missing > self.server.max_message:
-                raise ca.RemoteProtocolError(f"a message of {missing} bytes is over {self.server.max_message}")
+            if missing:
+                self._check_begun(missing)
             for command in commands:
                 self._core.process_command(command)
                 answer = self._answers.get(type(command))
@@ -177,6 +179,14 @@ class Circuit(asyncio.Protocol):
                 channel.rights = rights
                 self._reply(ca.AccessRightsResponse(cid=channel.core.cid, access_rights=rights))
         self.flush()
+
+    def _check_begun(self, missing: int) -> None:
+        """Do not wait for the rest of a message that no client of this protocol sends."""
+        begun = self._core._data
+        if len(begun) >= HEADER.size and int.from_bytes(begun[:2], "big") not in KNOWN:
+            raise ca.RemoteProtocolError(f"unknown message {bytes(begun[:16])!r}")
+        if missing > self.server.max_message:
+            raise ca.RemoteProtocolError(f"a message of {missing} bytes is over {self.server.max_message}")
 
     def _reply(self, *commands: Any) -> None:
         self._outbox.extend(bytes(buffer) for buffer in self._core.send(*commands))

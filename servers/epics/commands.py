@@ -143,7 +143,8 @@ class CommandSource:
 
     def _run(self, argument: Any, put: Put) -> None:
         self._show_value(put.value, running=True)
-        self._show("RUNNING", progress=0.0)
+        if not self.spec.is_operation:
+            self._show("RUNNING", progress=0.0)
         try:
             proxy = self._device.proxy
             arguments = () if argument is None else (argument,)
@@ -156,6 +157,7 @@ class CommandSource:
             return
         if self.spec.is_operation:
             self._running = self._last_id = str(answer)
+            self._show("RUNNING", progress=0.0)
             put.accept()
             self._follow_in_thread(str(answer), put)
         else:

@@ -35,8 +35,9 @@ NO_EVENTS = {"API_AttributePollingNotStarted", "API_EventPropertiesNotSet"}
 LOSSES = {"API_EventTimeout", "API_MissedEvents"}
 UNREACHABLE = {"API_CantConnectToDevice", "API_CorbaException", "API_ServerNotRunning", "API_DeviceNotExported"}
 OPERATION_ATTRIBUTES = {"operation", "operation_id", "progress", "operation_error"}
-COMPARE_PERIOD = 10.0  # s; how often a value that had a burst of events is compared by a read
+COMPARE_PERIOD = 10.0  # s; how often a value in a burst of events is compared by a read
 BURST = 50  # events in that time
+LOOK_PERIOD = 0.5  # s; a burst without an event for so long is over, and its last value is compared
 SETTLE_TIME = 0.5  # s after a put; an event from before it may still be on its way
 
 
@@ -92,7 +93,8 @@ class DeviceSource:
         self._by_attribute: dict[str, int] = {}
         self._generation = itertools.count()
         self._current = -1
-        self._next_poll = self._next_compare = 0.0
+        self._next_poll = self._next_compare = self._next_look = 0.0
+        self._bursting: set[AttributeSource] = set()
         self._settling: deque[tuple[float, AttributeSource]] = deque()
         self.lanes = Lanes(name)
 
@@ -144,11 +146,7 @@ class DeviceSource:
         self._leave_events([attribute for attribute in attributes if not attribute.has_events])
         while self._settling and self._settling[0][0] <= now:
             self._settling.popleft()[1].verify = True
-        if now >= self._next_compare:
-            self._next_compare = now + COMPARE_PERIOD
-            for attribute in attributes:
-                attribute.verify |= attribute.events >= BURST
-                attribute.events = 0
+        self._compare_bursts(attributes, now)
         due = [attribute for attribute in attributes if attribute.verify and attribute.has_events]
         for attribute in due:
             attribute.verify = False
@@ -161,6 +159,8 @@ class DeviceSource:
     def next_due(self) -> float:
         """When ``upkeep`` has something to do by itself, s of the monotonic clock."""
         times = [self._next_compare]
+        if self._bursting:
+            times.append(self._next_look)
         if any(not attribute.has_events for attribute in self.attributes.values()):
             times.append(self._next_poll)
         if self._settling:
@@ -184,6 +184,24 @@ class DeviceSource:
         """
         if not self.linked:
             raise NotConnectedError(f"{pv}: {self.name} does not answer: {self.problem}")
+
+    def _compare_bursts(self, attributes: Sequence[AttributeSource], now: float) -> None:
+        """Have the values compared whose events came so fast that the last one may have been lost."""
+        if now >= self._next_look:
+            self._next_look = now + LOOK_PERIOD
+            for attribute in list(self._bursting):
+                if attribute.events == attribute.seen_events:
+                    self._bursting.discard(attribute)
+                    attribute.verify = True
+                    attribute.events = 0
+                attribute.seen_events = attribute.events
+        if now >= self._next_compare:
+            self._next_compare = now + COMPARE_PERIOD
+            for attribute in attributes:
+                if attribute in self._bursting:
+                    attribute.verify = True
+                else:
+                    attribute.events = attribute.seen_events = 0
 
     def _build(self, spec: DeviceSpec) -> None:
         """Make all records anew; clients of the old ones are disconnected and find the new ones."""
@@ -277,6 +295,9 @@ class DeviceSource:
             return
         self._counters.events += 1
         attribute.events += 1
+        if attribute.events == BURST:
+            self._bursting.add(attribute)
+            self.wake()
         attribute.take(event.attr_value)
         name = attribute.spec.name.lower()
         if name in OPERATION_ATTRIBUTES and self.spec is not None and self.spec.has_operations:

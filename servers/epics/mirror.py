@@ -35,6 +35,7 @@ __all__ = ["Mirror", "MirrorConfig", "MirroredDevice", "PvEntry"]
 
 log = logging.getLogger(__name__)
 
+STOP_TIMEOUT = 4.0  # s
 FIND_PERIOD = 1.0  # s between two questions to a database that does not answer
 
 
@@ -112,16 +113,13 @@ class Mirror:
             return
         self._stopping.set()
         self._find_now.set()
-        self._finder.join()
         self.ca.stop()
         self.pva.stop()
-        self._watch.stop()
-        for upkeep in self._upkeeps.values():
-            upkeep.stop()
-        for upkeep in self._upkeeps.values():
-            upkeep.wait()
-        for device in self._devices.values():
-            device.close()
+        closer = threading.Thread(target=self._leave_devices, name="epics-closer", daemon=True)
+        closer.start()
+        closer.join(STOP_TIMEOUT)
+        if closer.is_alive():
+            log.warning("a Tango server hangs; what waits for it ends by itself within Tango's timeout")
         self.audit.close()
 
     def reload(self, config: MirrorConfig) -> None:
@@ -208,6 +206,16 @@ class Mirror:
         self.ca.remove(parts)
         self.pva.remove(list(parts))
         self._book.release(device)
+
+    def _leave_devices(self) -> None:
+        self._finder.join()
+        self._watch.stop()
+        for upkeep in self._upkeeps.values():
+            upkeep.stop()
+        for upkeep in self._upkeeps.values():
+            upkeep.wait()
+        for device in self._devices.values():
+            device.close()
 
     def _find(self) -> None:
         """Find the server of each device; in a thread, as a database may not answer."""

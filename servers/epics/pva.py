@@ -7,6 +7,7 @@ at once.
 
 from __future__ import annotations
 
+import errno
 import logging
 import queue
 import socket
@@ -213,7 +214,10 @@ def _demand_free(bind: str, port: int) -> None:
         try:
             trial.bind((bind, port))
         except OSError as error:
-            raise _taken(bind, port) from error
+            if error.errno == errno.EADDRINUSE:
+                raise _taken(bind, port) from error
+            text = f"TCP port {port} on {bind} cannot be had ({error.strerror})"
+            raise ConfigurationError("PVAccess", [text]) from error
 
 
 def _taken(bind: str, port: int) -> ConfigurationError:

@@ -119,13 +119,17 @@ def mirror(config: MirrorConfig) -> Iterator[Mirror]:
 def environment(mirror: Mirror) -> dict[str, str]:
     """The environment of a client of this mirror and of nothing else."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("EPICS_")}
-    return clean | {
-        "EPICS_CA_ADDR_LIST": "127.0.0.1",
-        "EPICS_CA_AUTO_ADDR_LIST": "NO",
-        "EPICS_CA_SERVER_PORT": str(mirror.ca.port),
-        "EPICS_CA_REPEATER_PORT": str(mirror.config.ca_repeater_port),
-        "EPICS_CA_MAX_ARRAY_BYTES": "10000000",
-    } | pva_conf(mirror)
+    return (
+        clean
+        | {
+            "EPICS_CA_ADDR_LIST": "127.0.0.1",
+            "EPICS_CA_AUTO_ADDR_LIST": "NO",
+            "EPICS_CA_SERVER_PORT": str(mirror.ca.port),
+            "EPICS_CA_REPEATER_PORT": str(mirror.config.ca_repeater_port),
+            "EPICS_CA_MAX_ARRAY_BYTES": "10000000",
+        }
+        | pva_conf(mirror)
+    )
 
 
 def pva_conf(mirror: Mirror) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Two Tango devices that import nothing of this project, run as ``python tango_devices.py``.
 
-``Plain`` is a foreign device: one attribute of each type, with and without events. ``Described`` follows the conventions
-of a device that describes itself, with an operation.
+``Plain`` is a foreign device: one attribute of each type, with and without events. ``Described`` follows the
+conventions of a device that describes itself, with an operation.
 """
 
 from __future__ import annotations
