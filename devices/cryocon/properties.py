@@ -16,6 +16,8 @@ class CryoConProperties(Properties):
         doc="tcp://HOST:5000, udp://HOST:5001, serial:///dev/ttyUSB0?baudrate=9600, rfc2217://HOST:PORT"
     )
     model: Literal["18i", "22C", "24C", "24"] = setting("24C", doc="Which model it is; its answer to *IDN? must agree")
+    used_inputs: tuple[str, ...] = setting((), doc="The inputs in use, e.g. A, B; empty: all that the model has")
+    used_loops: tuple[int, ...] = setting((), doc="The loops in use, e.g. 1; empty: all that the model has")
     period: float = setting(1.0, doc="How often temperatures and loops are asked for, s", limits=(0.05, 3600.0))
     settings_period: float = setting(10.0, doc="How often everything else is asked for, s", limits=(0.5, 3600.0))
     timeout: float = setting(1.0, doc="How long to wait for one answer, s", limits=(0.05, 2.4))
