@@ -249,10 +249,10 @@ class CommandSource:
             self.main.show(value)
 
     def _result_value(self, result: Any) -> Any:
-        if self.spec.result is not None:
-            return self.result.convert(self.result.blank() if result is None else result)
         if result is None:
-            return ""
+            return self.result.blank()
+        if self.result.kind is not Kind.STRING or self.result.rank:
+            return self.result.convert(result)
         return result if isinstance(result, str) else json.dumps(result)
 
 

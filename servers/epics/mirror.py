@@ -230,8 +230,8 @@ class Mirror:
                     continue
                 with self._placing:
                     if device in self._unplaced and not self._stopping.is_set():
-                        self._unplaced.remove(device)
                         self._place(device, name, server)
+                        self._unplaced.remove(device)
             self._find_now.wait(FIND_PERIOD if self._unplaced else None)
 
     def _place(self, device: MirroredDevice, name: str, server: str) -> None:
