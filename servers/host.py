@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import logging
 import os
@@ -9,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from devices.core.memorized import Store
 from servers.facility import leash
 from servers.facility.facility_file import Facility, full_server_name
 from servers.facility.ports import LOOPBACK, Ports
+from servers.tango_server.event_copies import copy_large_events
 from servers.tango_server.loop_thread import LoopThread
 from servers.tango_server.pusher import Pusher
 from servers.tango_server.store import DatabaseStore, FileStore
@@ -31,6 +34,8 @@ from servers.tango_server.tango_log import forward_logs
 
 log = logging.getLogger("diptych.host")
 
+#: A process whose interpreter stands still for this time writes all its stacks and ends; its supervisor starts it anew, s.
+STANDSTILL = 20.0
 #: How often new listening sockets are looked for, s.
 SOCKET_SCAN = 0.5
 
@@ -84,6 +89,7 @@ class Host:
         self.loop_thread = LoopThread()
         self.pusher = Pusher()
         self._stop = threading.Event()
+        self._armed = 0.0
         self._watcher = threading.Thread(target=self._watch_configuration, name="configuration", daemon=True)
 
     def run(self) -> int:
@@ -92,6 +98,7 @@ class Host:
         Raises:
             ConfigurationError: a class cannot be imported, or the database knows no such server.
         """
+        copy_large_events()
         executable, _, instance = self.server.partition("/")
         arguments = [executable, instance, "-ORBendPoint", f"giop:tcp:{LOOPBACK}:{self.tango_port}"]
         if self.tango_host is not None:
@@ -206,8 +213,13 @@ class Host:
                 device.start_model()
             self._watcher.start()
             log.info("%s serves %s", self.server, ", ".join(device.get_name() for device in devices))
+        if time.monotonic() - self._armed > 1.0:
+            self._armed = time.monotonic()
+            # A thread of C, which needs no interpreter lock: the last help for a process that stands still.
+            faulthandler.dump_traceback_later(STANDSTILL, exit=True)
         if not self._stop.wait(0.05):
             return False
+        faulthandler.cancel_dump_traceback_later()
         self._watcher.join(2.0)
         return True
 

@@ -1,10 +1,8 @@
-"""Clients that stopped reading: the kernel closes their connections before they stop the server.
+"""Clients that stopped reading: the kernel closes their connections before what waits for them fills the memory.
 
-cppTango 10.3 gives arrays of 2048 and more elements to ZeroMQ without a copy, and every later push waits until ZeroMQ
-has sent the last such message, holding the device's monitor and Python's interpreter lock. A client that is stopped, or
-hangs in its exit, never takes it, so the whole server stands still for ever: measured, with a plain PyTango server too.
-No thread of ours could help then; a limit set beforehand on the listening sockets (connections inherit it) does. A
-client that comes back to life reconnects by itself.
+A client that is stopped, or hangs in its exit, takes no events; ZeroMQ keeps up to 1000 of them for it, which for
+images is gigabytes. No limit can be set on ZeroMQ's side from here; one on the listening sockets (connections inherit
+it) does. A client that comes back to life reconnects by itself.
 """
 
 from __future__ import annotations
@@ -16,8 +14,7 @@ import socket
 
 log = logging.getLogger("diptych.events")
 
-#: A connection whose peer takes no byte for this time is closed by the kernel, ms. Several that hang at once are closed
-#: one after the other, and all of that must be over before a client runs into its time-out of 3 s.
+#: A connection whose peer takes no byte for this time is closed by the kernel, ms.
 USER_TIMEOUT_MS = 500
 
 
