@@ -34,7 +34,7 @@ from servers.tango_server.tango_log import forward_logs
 
 log = logging.getLogger("diptych.host")
 
-#: A process whose interpreter stands still for this time writes all its stacks and ends; its supervisor starts it anew, s.
+#: A process whose interpreter stands still for so many seconds writes all its stacks and ends, to be started again.
 STANDSTILL = 20.0
 #: How often new listening sockets are looked for, s.
 SOCKET_SCAN = 0.5

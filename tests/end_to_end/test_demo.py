@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Facility, free_offset, started, stopped
 
+from tests.support.demo_facility import Facility, free_offset, started, stopped
 from tests.support.serving import wait_until
 
 pytestmark = pytest.mark.timeout(180)

@@ -1,0 +1,113 @@
+"""The demo facility, started and ended as a user does, on shifted ports and with its own state directory."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.support.serving import ROOT, wait_until
+
+BIN = Path(sys.executable).parent
+START_SECONDS = 60.0
+
+
+def free_offset() -> int:
+    """A shift of all ports at which none of those that the demo binds is taken now."""
+    for offset in range(11000, 30000, 137):
+        try:
+            for port in (10000, 5000, 5001, 5064, 5075):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port + offset))
+            for port in (5064, 5065, 5076):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                    probe.bind(("127.0.0.1", port + offset))
+        except OSError:
+            continue
+        return offset
+    raise AssertionError("no free ports")
+
+
+@dataclass
+class Facility:
+    process: subprocess.Popen[bytes]
+    offset: int
+    state_dir: Path
+    output: Path
+    environment: dict[str, str]
+
+    def run(self, *words: str, seconds: float = 40.0) -> subprocess.CompletedProcess[str]:
+        """A command as somebody types it in a second shell, after ``eval "$(diptych env)"``."""
+        return subprocess.run(
+            [str(BIN / words[0]), *words[1:]], env=self.environment, capture_output=True, text=True, timeout=seconds
+        )
+
+    def get(self, pv: str) -> str:
+        """What ``caproto-get`` prints as the value."""
+        done = self.run("caproto-get", "--terse", "-S", pv)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def child(self, *words: str) -> psutil.Process:
+        """The one child whose command line has all these words."""
+        found = [each for each in self.children() if all(word in each.cmdline() for word in words)]
+        assert len(found) == 1, [each.cmdline() for each in self.children()]
+        return found[0]
+
+
+def started(state_dir: Path, offset: int) -> Facility:
+    """``diptych up`` of the demo, READY."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    output = state_dir / "up.log"
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [
+                str(BIN / "diptych"),
+                "up",
+                "dbconfig/demo.json",
+                "--state-dir",
+                str(state_dir),
+                "--port-offset",
+                str(offset),
+            ],
+            cwd=ROOT,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: "READY" in output.read_text() or process.poll() is not None, START_SECONDS, "READY")
+        assert process.poll() is None, output.read_text()
+        words = [str(BIN / "diptych"), "env", "--state-dir", str(state_dir)]
+        lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        shell = [
+            "bash",
+            "-c",
+            f"{lines}\nexec {sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'",
+        ]
+        environment = json.loads(subprocess.run(shell, capture_output=True, text=True, check=True).stdout)
+    except BaseException:
+        process.kill()
+        raise
+    return Facility(process, offset, state_dir, output, environment)
+
+
+def stopped(facility: Facility, number: int = signal.SIGINT) -> float:
+    """End the facility with a signal; nothing may be left. The seconds it took."""
+    children = facility.children()
+    began = time.monotonic()
+    facility.process.send_signal(number)
+    facility.process.wait(20.0)
+    seconds = time.monotonic() - began
+    wait_until(lambda: not any(each.is_running() for each in children), 5.0, "no process is left")
+    return seconds
