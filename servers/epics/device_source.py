@@ -19,7 +19,8 @@ from typing import Any, Protocol
 import tango
 from tango import EventSubMode, EventType
 
-from devices.core.errors import BadValueError, DiptychError, NotConnectedError
+from devices.core.errors import BadValueError, DiptychError, NotConnectedError, RangeError
+from devices.core.live import check_limits
 from servers.epics.alarm import UNDEFINED, Alarm, Severity, Status
 from servers.epics.attribute_source import AttributeSource
 from servers.epics.commands import CommandSource
@@ -240,7 +241,9 @@ class DeviceSource:
             is_state = attribute.spec.type_name == "state" and not attribute.spec.rank
             self.proxy.write_attribute(attribute.spec.name, tango.DevState(put.value) if is_state else put.value)
         except tango.DevFailed as failed:
-            put.finish(failure(failed))
+            error = failure(failed)
+            # Tango's own refusal names neither the value nor the limits, which the record knows.
+            put.finish(_outside(attribute.setpoint, put.value) or error if isinstance(error, RangeError) else error)
             return
         except (TypeError, ValueError) as error:  # UnicodeError is one: Tango's text is latin-1
             put.finish(BadValueError(f"{attribute.setpoint.name} = {put.value!r}: {error}"))
@@ -354,3 +357,12 @@ class DeviceSource:
                 attribute.fail(f"{first.reason}: {' '.join(first.desc.split())}")
             else:
                 attribute.take(answer, only_newer=only_newer)
+
+
+def _outside(record: Record, value: Any) -> RangeError | None:
+    """The refusal of a value outside the record's limits, with value, unit and bounds."""
+    try:
+        check_limits(record.name, value, record.facts.limits, record.facts.unit)
+    except RangeError as error:
+        return error
+    return None
