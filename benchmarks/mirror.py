@@ -1,8 +1,8 @@
 """From a device's ``publish`` to an EPICS client, through the mirror: latency at steady rates, and updates per second.
 
-A plain PyTango device server, the mirror and the client are a process each, on loopback. The published value is the
-time of its publication, so a client needs only its own clock. The same events to a Tango client show what the mirror
-adds.
+A device server, the mirror and the client are a process each, on loopback. The published value is the time of its
+publication, so a client needs only its own clock. The same events to a Tango client show what the mirror adds. The
+device is written by hand with PyTango (any device can be mirrored), or made from the model.
 Run with ``python -m benchmarks.mirror``.
 """
 
@@ -14,13 +14,18 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from tests.support.serving import serving
+
 RATES = (100, 1000, 3000)  # publications per second
+PROTOCOLS = ("tango", "ca", "pva")
 SECONDS = 4.0  # of one measurement
 ROUNDS = 3
 FLOOD_PVS = 100
@@ -30,18 +35,20 @@ DEVICE = "bench/plain/1"
 Row = dict[str, Any]
 
 
-def run() -> list[Row]:
-    """One row per figure: name, and p50_ms, p99_ms or updates_per_s (medians over rounds), and what was lost."""
+def run(rates: Sequence[int] = RATES, protocols: Sequence[str] = PROTOCOLS, *, model: bool = False) -> list[Row]:
+    """One row per figure: name, and p50_ms, p99_ms or updates_per_s (medians over rounds), and what was lost.
+
+    Args:
+        model: the device is made from the model; latencies only.
+    """
     ports = {name: _free_port() for name in ("tango", "ca", "repeater", "pva", "search")}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as repeater, _process("device", ports):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as repeater:
         repeater.bind(("0.0.0.0", ports["repeater"]))  # libca looks for no caRepeater when somebody is there
-        return _measure(ports)
-
-
-def _measure(ports: dict[str, int]) -> list[Row]:
-    with _process("mirror", ports):
-        latencies = [_latency(protocol, rate, ports) for rate in RATES for protocol in ("tango", "ca", "pva")]
-        return [*latencies, *(_throughput(protocol, ports) for protocol in ("ca", "pva"))]
+        with _model_device(ports) if model else _process("device", ports), _process("mirror", ports):
+            rows = [_latency(protocol, rate, ports) for rate in rates for protocol in protocols]
+            if not model:
+                rows += [_throughput(protocol, ports) for protocol in ("ca", "pva")]
+            return rows
 
 
 def _latency(protocol: str, rate: int, ports: dict[str, int]) -> Row:
@@ -74,6 +81,13 @@ def _client(protocol: str, what: str, ports: dict[str, int]) -> list[tuple[float
         env=_environment(ports), stdout=subprocess.PIPE, check=True, timeout=120,
     )  # fmt: skip
     return [(arrived, sent) for arrived, sent in json.loads(done.stdout.splitlines()[-1])]
+
+
+@contextmanager
+def _model_device(ports: dict[str, int]) -> Iterator[None]:
+    model = "benchmarks.model_device:ModelDevice"
+    with tempfile.TemporaryDirectory() as folder, serving(model, DEVICE, folder=Path(folder), port=ports["tango"]):
+        yield
 
 
 @contextmanager

@@ -1,0 +1,69 @@
+"""One line of the benchmark table: ours, the peer's on the same machine in the same run, and what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured figure.
+
+    Attributes:
+        ours, peer: medians over the rounds, in ``unit``; ``peer`` is None where there is none.
+        at_least: the smallest ratio wanted.
+        below: ``ours`` is to be less than this, in ``unit``.
+    """
+
+    name: str
+    ours: float
+    unit: str
+    peer: float | None = None
+    at_least: float | None = None
+    below: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as good as the peer we are: more per second, or less time."""
+        if self.peer is None or not self.ours or not self.peer:
+            return None
+        return self.ours / self.peer if self.unit.endswith("/s") else self.peer / self.ours
+
+    @property
+    def target(self) -> str:
+        if self.at_least is not None:
+            return f"ratio >= {self.at_least:g}"
+        return "" if self.below is None else f"< {self.below:g} {self.unit}"
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the target is reached; None for a figure without one."""
+        if self.at_least is not None:
+            return self.ratio is not None and self.ratio >= self.at_least
+        return None if self.below is None else self.ours < self.below
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"ratio": self.ratio, "target": self.target, "reached": self.reached}
+
+    def line(self) -> str:
+        """The figure as a line of the table below :data:`HEADER`."""
+        reached = {None: "", True: "yes", False: "NO"}[self.reached]
+        return (
+            f"{self.name:<58} {_number(self.ours):>9} {_number(self.peer):>9} {self.unit:<7} "
+            f"{_number(self.ratio):>6}  {self.target:<12} {reached}"
+        ).rstrip()
+
+
+HEADER = f"{'':<58} {'ours':>9} {'peer':>9} {'unit':<7} {'ratio':>6}  {'target':<12} reached"
+
+
+def missed(figures: Iterable[Figure]) -> list[Figure]:
+    return [figure for figure in figures if figure.reached is False]
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
