@@ -15,8 +15,8 @@ from devices.core.attribute import Attribute, AttributeSpec, attribute
 from devices.core.command import ArgumentSpec, CommandSpec, LiveCommand
 from devices.core.component import Component, Part, declared
 from devices.core.datatype import DataType, DeviceState, Kind
-from devices.core.errors import UnknownNameError, reason
-from devices.core.executor import make_executor
+from devices.core.errors import ConfigurationError, UnknownNameError, reason
+from devices.core.executor import SharedProcessPool, make_executor
 from devices.core.interface import Interface
 from devices.core.live import LiveAttribute, check_limits
 from devices.core.memorized import Memory, Store
@@ -276,12 +276,23 @@ class Device(Component):
     async def _run(self) -> None:
         assert self._poller is not None
         try:
+            if self.pipelines:
+                await asyncio.to_thread(self._make_executor)
             await self.memory.load()
             self._restore_settings()
             await self._poller.run()
         except Exception as error:
             self.log.exception("the device does not poll nor connect any more")
             self.set_fault("poller", f"the device does not poll nor connect any more: {reason(error)}: {error}")
+
+    def _make_executor(self) -> None:
+        """Make the executor before anybody waits for it: the processes of a pool take seconds to start."""
+        try:
+            if isinstance(self.executor, SharedProcessPool):
+                self.executor.submit(_nothing)
+        except ConfigurationError as error:
+            self.log.error("%s", error)
+            self.set_fault("executor", str(error))
 
     async def _watched(self, work: Awaitable[Any]) -> Any:
         try:
@@ -382,6 +393,10 @@ class Device(Component):
         if name not in self.memory.values:
             raise UnknownNameError(f"no value of {name} is memorized")
         await self.put(name, self.memory.values[name])
+
+
+def _nothing() -> None:
+    """The first work of a process pool."""
 
 
 def _alarm_line(spec: AttributeSpec, reading: Reading[Any]) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import enum
 import json
 import logging
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,8 @@ RESULT_LIMIT = 1_000_000
 ABORT_TIMEOUT = 5.0
 
 
+#: A longer result stands in ``operation_status`` only, so that the list of 100 operations stays short, characters.
+LISTED_RESULT = 2000
 #: What stands for all operations in ``abort``.
 ALL = frozenset({"", "1"})
 
@@ -142,8 +145,12 @@ class Operations:
         return self._find(operation_id).as_dict()
 
     def all(self) -> list[dict[str, Any]]:
-        """The operations remembered, newest first."""
-        return [run.as_dict() for run in reversed(self._known.values())]
+        """The operations remembered, newest first; a long result is left out, ``operation_status`` has it."""
+        found = [run.as_dict() for run in reversed(self._known.values())]
+        for each in found:
+            if len(json.dumps(each["result"])) > LISTED_RESULT:
+                each["result"] = None
+        return found
 
     def abort(self, operation_id: str = "") -> None:
         """Abort one operation, or all that run and wait when no id is given; one that has ended stays as it is.
@@ -214,6 +221,7 @@ class Operations:
             elif not task.cancelled() and task.exception() is not None:
                 log.error("%s: %s failed while it was aborted: %s", self._device.name, run.id, task.exception())
             raise
+        result = _plain(result)
         length = len(json.dumps(result))
         if length > RESULT_LIMIT:
             raise RangeError(f"the result has {length} characters of JSON, at most {RESULT_LIMIT} are allowed")
@@ -237,3 +245,14 @@ class Operations:
             if isinstance(value, str):
                 value = value[: live.spec.datatype.text_limit].replace("\0", "?")
             live.publish(value)
+
+
+def _plain(result: Any) -> Any:
+    """A result without NaN and infinities, which JSON does not know: they become null."""
+    if isinstance(result, float) and not math.isfinite(result):
+        return None
+    if isinstance(result, dict):
+        return {key: _plain(value) for key, value in result.items()}
+    if isinstance(result, list | tuple):
+        return [_plain(value) for value in result]
+    return result
