@@ -13,7 +13,7 @@ from devices.core.attribute import Declaration
 from devices.core.component import Component, declared
 from devices.core.errors import BadValueError, RangeError
 from devices.drivers.cryocon_items import Query, Setting
-from devices.drivers.cryocon_protocol import Answer
+from devices.drivers.cryocon_protocol import Answer, Why
 
 T = TypeVar("T")
 
@@ -101,7 +101,8 @@ def publish(
         return
     if not answer.valid:
         assert answer.why_not is not None
-        live.publish_invalid(f"{answer.name}: {answer.why_not.value}", timestamp=timestamp)
+        shown = f" = {answer.text[:80]!r}" if answer.why_not is Why.MALFORMED else ""
+        live.publish_invalid(f"{answer.name}{shown}: {answer.why_not.value}", timestamp=timestamp)
         return
     try:
         live.publish(answer.value, timestamp=timestamp, quality=quality)

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from devices.core.errors import BadValueError, NotConnectedError, ProtocolError, RangeError, RefusedError, TimeoutError
 from devices.drivers.cryocon_protocol import MESSAGE_LIMIT, is_nack, split_answers
@@ -24,6 +24,15 @@ class Turn(IntEnum):
     PUT = 0
     QUERY = 1
     POLL = 2
+
+
+class Waiting(NamedTuple):
+    """A message that waits: whose turn it is, its number, what sends it, and who wants the answer."""
+
+    turn: Turn
+    number: int
+    job: Callable[[], Awaitable[Any]]
+    future: asyncio.Future[Any]
 
 
 class CommandLine:
@@ -45,8 +54,9 @@ class CommandLine:
         self._identity = ""
         self._unsure = False
         self._order = itertools.count()
-        self._waiting: asyncio.PriorityQueue[tuple[Turn, int, Callable[[], Awaitable[Any]], asyncio.Future[Any]]]
-        self._waiting = asyncio.PriorityQueue()
+        self._waiting: list[Waiting] = []
+        self._arrival = asyncio.Event()
+        self._last: Turn | None = None
         self._current: asyncio.Future[Any] | None = None
         self._worker: asyncio.Task[None] | None = None
 
@@ -84,8 +94,8 @@ class CommandLine:
             await asyncio.gather(self._worker, return_exceptions=True)
             self._worker = None
         pending = [self._current] if self._current is not None else []
-        while not self._waiting.empty():
-            pending.append(self._waiting.get_nowait()[3])
+        pending += [each.future for each in self._waiting]
+        self._waiting.clear()
         for future in pending:
             if not future.done():
                 future.set_exception(NotConnectedError(f"{self.url}: closed on this side"))
@@ -174,16 +184,28 @@ class CommandLine:
     async def _in_turn(self, job: Callable[[], Awaitable[T]], turn: Turn) -> T:
         self._open_link()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait((turn, next(self._order), job, future))
+        self._waiting.append(Waiting(turn, next(self._order), job, future))
+        self._arrival.set()
         return await future
+
+    async def _next(self) -> Waiting:
+        """Puts first, polls last; but a client that puts all the time must not silence the polls.
+
+        So no turn has two messages in a row while another waits: a put waits for one message at most.
+        """
+        while not (waiting := [each for each in self._waiting if not each.future.done()]):
+            self._arrival.clear()
+            await self._arrival.wait()
+        chosen = min([each for each in waiting if each.turn is not self._last] or waiting)
+        waiting.remove(chosen)
+        self._waiting, self._last = waiting, chosen.turn
+        return chosen
 
     async def _serve(self) -> None:
         while True:
             # The pause comes before the choice, so that a put which arrives meanwhile still goes first.
             await asyncio.sleep(self.spacing)
-            _, _, job, future = await self._waiting.get()
-            if future.done():
-                continue
+            _, _, job, future = await self._next()
             self._current = future
             try:
                 result = await job()

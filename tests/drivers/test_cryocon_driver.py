@@ -483,6 +483,28 @@ def test_puts_go_ahead_of_polls_that_wait() -> None:
     asyncio.run(main())
 
 
+def test_a_client_that_puts_all_the_time_does_not_silence_the_polls() -> None:
+    async def main() -> None:
+        async with instrument(spacing=0.005) as (simulator, driver):
+
+            async def put_for_ever() -> None:
+                while True:
+                    await driver.loops[1].setpoint.write(66.0)
+
+            putting = [asyncio.create_task(put_for_ever()) for _ in range(3)]
+            for _ in range(5):
+                await asyncio.wait_for(driver.poll(), 2.0)
+            for task in putting:
+                task.cancel()
+            kinds = ["put" if line.startswith("LOOP 1:SETP 66") else "poll" for line in lines(simulator)[1:]]
+            assert kinds.count("poll") == 10
+            first, last = kinds.index("poll"), len(kinds) - 1 - kinds[::-1].index("poll")
+            # A poll that has just got its first line asks the second at once: the two alternate with puts.
+            assert all("put" in pair for pair in pairwise(kinds[first : last + 1]))
+
+    asyncio.run(main())
+
+
 def test_a_put_slips_between_the_lines_of_one_poll() -> None:
     async def main() -> None:
         async with instrument(spacing=0.02) as (simulator, driver):
