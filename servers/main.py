@@ -160,7 +160,7 @@ def stop(instance: str, state_dir: Path) -> None:
 
 @main.command()
 @click.argument("kind")
-@click.option("--port", type=int, default=0, help="TCP port on loopback; 0: none, or any.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port on loopback; 0: none, or any.")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="For the simulator; repeatable.")
 def sim(kind: str, port: int, options: tuple[str, ...]) -> None:
     """Run a simulator until Ctrl-C; KIND is a module of devices.simulators."""

@@ -23,6 +23,7 @@ class AttributeSource:
         readback: shows the value; of a write-only attribute it is the set point itself.
         setpoint: shows what was asked for; None when the attribute cannot be written.
         events: change events since the device last looked; ``seen_events``, how many it saw then.
+        failed: the last try to get a value failed; it may have been for lack of time.
         has_events: False once the device said that it pushes none.
         verify: the value is to be compared by a read.
     """
@@ -31,7 +32,7 @@ class AttributeSource:
         self.spec = spec
         self.events = self.seen_events = 0
         self.has_events = True
-        self.verify = False
+        self.verify = self.failed = False
         self._encoding = ""
         handler = None if spec.access == "read" else put(self)
         self.setpoint: Record | None = None
@@ -66,6 +67,7 @@ class AttributeSource:
         shown = self.readback.reading
         if only_newer and stamp < shown.timestamp_ns and shown.alarm.severity < Severity.INVALID:
             return
+        self.failed = False
         quality = Quality(int(answer.quality))
         if self.setpoint is not self.readback:
             value = self._value(answer.value)
@@ -85,6 +87,7 @@ class AttributeSource:
 
     def fail(self, message: str) -> None:
         """The device answers, but not with a value: the last one stays, INVALID."""
+        self.failed = True
         alarm = Alarm(Severity.INVALID, Status.READ, message)
         for record in (self.readback, *(companion for companion, _ in self._companions[self.readback])):
             record.mark(alarm)

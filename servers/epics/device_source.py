@@ -39,7 +39,7 @@ OPERATION_ATTRIBUTES = {"operation", "operation_id", "progress", "operation_erro
 COMPARE_PERIOD = 10.0  # s; how often a value in a burst of events is compared by a read
 BURST = 50  # events in that time
 LOOK_PERIOD = 0.5  # s; a burst without an event for so long is over, and its last value is compared
-SETTLE_TIME = 0.5  # s after a put; an event from before it may still be on its way
+SETTLE_TIME = 0.5  # s; after a put an event from before it may still be on its way
 
 
 class Registry(Protocol):
@@ -199,7 +199,7 @@ class DeviceSource:
         if now >= self._next_compare:
             self._next_compare = now + COMPARE_PERIOD
             for attribute in attributes:
-                if attribute in self._bursting:
+                if attribute in self._bursting or attribute.failed:
                     attribute.verify = True
                 else:
                     attribute.events = attribute.seen_events = 0
@@ -250,9 +250,13 @@ class DeviceSource:
             return
         attribute.accepted(put.value, time.time_ns())
         put.finish()
-        self._settling.append((time.monotonic() + SETTLE_TIME, attribute))
+        self._settle(attribute)
         attribute.verify = True
         self.wake()
+
+    def _settle(self, attribute: AttributeSource) -> None:
+        """Have a value compared in a moment, when what is under way has arrived."""
+        self._settling.append((time.monotonic() + SETTLE_TIME, attribute))
 
     def _subscribe(self) -> None:
         self._current = generation = next(self._generation)
@@ -331,6 +335,7 @@ class DeviceSource:
             self.wake()
         elif error.reason not in UNREACHABLE:  # those are the link watch's business
             attribute.fail(f"{error.reason}: {' '.join(error.desc.split())}")
+            self._settle(attribute)
 
     def _on_configuration(self, generation: int, attribute: AttributeSource, event: Any) -> None:
         if generation == self._current and not event.err:

@@ -11,8 +11,9 @@ import signal
 import sys
 from collections.abc import Iterable, Mapping
 
-from devices.core.errors import BadValueError, UnknownNameError
+from devices.core.errors import BadValueError, BusyError, UnknownNameError
 from servers.facility import leash
+from servers.facility.port_check import is_taken, port_holder
 from servers.facility.spelling import did_you_mean
 
 
@@ -21,6 +22,7 @@ def run(kind: str, port: int, options: Mapping[str, object]) -> None:
 
     Raises:
         UnknownNameError: there is no such simulator.
+        BusyError: somebody has the port.
     """
     try:
         module = importlib.import_module(f"devices.simulators.{kind}")
@@ -29,6 +31,8 @@ def run(kind: str, port: int, options: Mapping[str, object]) -> None:
         if isinstance(error, ModuleNotFoundError) and error.name != f"devices.simulators.{kind}":
             raise  # it exists, and misses something itself
         raise UnknownNameError(f"there is no simulator {kind}{did_you_mean(kind, kinds())}") from None
+    if port and is_taken(port):
+        raise BusyError(f"port {port} is in use by {port_holder(port)}; end that, or choose another --port")
     leash.attach()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
@@ -46,7 +50,8 @@ def kinds() -> list[str]:
     """The simulators that exist: the modules with a ``run`` cannot be told without an import, so all modules."""
     import devices.simulators
 
-    return sorted(module.name for module in pkgutil.iter_modules(devices.simulators.__path__))
+    names = (module.name for module in pkgutil.iter_modules(devices.simulators.__path__))
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def parse_options(words: Iterable[str]) -> dict[str, object]:
