@@ -14,10 +14,10 @@ from typing import Any, Self, cast
 
 from devices.core.errors import BadValueError
 from devices.drivers.cryocon_models import MODELS
+from devices.simulators._pty_line import PtyLine
 from devices.simulators.cryocon.commands import TREE
 from devices.simulators.cryocon.instrument import CryoConInstrument
 from devices.simulators.cryocon.syntax import Session
-from devices.simulators._pty_line import PtyLine
 
 TICK = 0.02
 """How often simulated time moves on, in s of real time."""
