@@ -18,7 +18,7 @@ from devices.core.datatype import DataType, DeviceState, Kind
 from devices.core.errors import ConfigurationError, UnknownNameError, reason
 from devices.core.executor import SharedProcessPool, make_executor
 from devices.core.interface import Interface
-from devices.core.live import LiveAttribute, check_limits
+from devices.core.live import LiveAttribute, check_limits, published
 from devices.core.memorized import Memory, Store
 from devices.core.operations import OPERATION_ATTRIBUTES, Operations
 from devices.core.pipeline import LivePipeline, Pipeline
@@ -226,7 +226,7 @@ class Device(Component):
             else:
                 del self._alarms[live.name]
             lines = [_alarm_line(each.spec, each.reading) for each in self._alarms.values()]
-            self.alarm_summary.publish("\n".join(lines)[:4000])
+            self._say(self.alarm_summary, "\n".join(lines)[:4000])
             self._publish_state()
 
     def note_operations(self, running: bool) -> None:
@@ -320,10 +320,18 @@ class Device(Component):
         lines += [
             f"memorized: {name} = {value}; apply_memorized {name!r} writes it" for name, value in self.offers.items()
         ]
-        self.state_attribute.publish(state)
+        self._say(self.state_attribute, state)
         # A text of the hardware may hold anything; a state that cannot be told would stop the poller.
         text = "\n".join([f"The device is in {state.name} state.", *lines]).replace("\0", "?")
-        self.status_attribute.publish(text[: TEXT.text_limit])
+        self._say(self.status_attribute, text[: TEXT.text_limit])
+
+    def _say(self, live: LiveAttribute[Any], value: Any) -> None:
+        """Publish what the device says of itself: no reading of the poll that runs, so it stays when that fails."""
+        token = published.set(None)
+        try:
+            live.publish(value)
+        finally:
+            published.reset(token)
 
     # Building -----------------------------------------------------------------------------------------------------
 

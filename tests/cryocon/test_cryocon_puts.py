@@ -72,7 +72,7 @@ async def _asked(device: Any, name: str) -> Any:
 
 def test_a_setpoint_reaches_the_instrument_and_is_read_back() -> None:
     async def main() -> None:
-        async with bench(speed=50.0) as (simulator, device):
+        async with bench(speed=200.0) as (simulator, device):
             await device.put("setpoint_1", 77.5)
             assert simulator.instrument.settings.loops[1].setpoint == 77.5
             assert value(device, "setpoint_1") == 77.5
