@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from devices.core import Argument, Operation, command, operation
-from devices.core.errors import RefusedError
+from devices.core.errors import BadValueError, ProtocolError, RefusedError
 from devices.cryocon.instrument import Instrument
 from devices.cryocon.register import register
 from devices.drivers.cryocon_tables import CURVE_UNITS, CalibrationCurve, PidTable
@@ -17,6 +17,16 @@ TableNumber = Annotated[int, Argument(limits=(1, 6), doc="Number of a PID table"
 ConfigurationNumber = Annotated[int, Argument(limits=(1, 6), doc="Number of a stored configuration")]
 Name = Annotated[str, Argument(text_limit=15)]
 Lines = Annotated[str, Argument(text_limit=16384, doc="Lines as the manual has them, name first")]
+
+Block = TypeVar("Block", CalibrationCurve, PidTable)
+
+
+def _parsed(kind: type[Block], lines: str) -> Block:
+    try:
+        return kind.parse(lines.splitlines())
+    except ProtocolError as error:
+        # Not the instrument wrote this.
+        raise BadValueError(str(error)) from None
 
 
 class Storage(Instrument):
@@ -39,7 +49,7 @@ class Storage(Instrument):
     @operation(level="expert")
     async def write_curve(self, run: Operation, number: CurveNumber, lines: Lines) -> dict[str, Any]:
         """Give a user's sensor its calibration curve and read it back; the instrument stores it for 5 s."""
-        curve = CalibrationCurve.parse(lines.splitlines())
+        curve = _parsed(CalibrationCurve, lines)
         run.report(10.0, f"curve {number}: {len(curve.points)} points")
         with self.line_taken():
             await self.driver.write_curve(number, curve)
@@ -90,7 +100,7 @@ class Storage(Instrument):
     @operation(level="expert")
     async def write_pid_table(self, run: Operation, number: TableNumber, lines: Lines) -> dict[str, Any]:
         """Replace a PID table and read it back."""
-        table = PidTable.parse(lines.splitlines())
+        table = _parsed(PidTable, lines)
         with self.line_taken():
             now = await self.driver.write_pid_table(number, table)
         if len(now.entries) != len(table.entries):
