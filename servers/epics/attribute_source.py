@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,8 @@ class AttributeSource:
         self.has_events = True
         self.verify = self.failed = False
         self._encoding = ""
+        self._former: Any = None
+        self._doubt_until = 0.0
         handler = None if spec.access == "read" else put(self)
         self.setpoint: Record | None = None
         if spec.access == "read_write":
@@ -56,17 +59,15 @@ class AttributeSource:
         companions = [companion for value in values for companion, _ in self._companions[value]]
         return [*values, *companions, *([self.error] if self.error is not None else [])]
 
-    def take(self, answer: Any, *, only_newer: bool = False) -> None:
+    def take(self, answer: Any, *, is_event: bool = False) -> None:
         """Publish what an event or a read brought.
 
         Args:
             answer: a ``tango.DeviceAttribute`` without an error.
-            only_newer: leave all as it is when the answer is older than what is shown.
+            is_event: it may have been pushed before a put was over, and then carries the former set value.
         """
         stamp = answer.time.tv_sec * 1_000_000_000 + answer.time.tv_usec * 1000 + answer.time.tv_nsec
         shown = self.readback.reading
-        if only_newer and stamp < shown.timestamp_ns and shown.alarm.severity < Severity.INVALID:
-            return
         self.failed = False
         quality = Quality(int(answer.quality))
         if self.setpoint is not self.readback:
@@ -78,11 +79,17 @@ class AttributeSource:
             asked = self._value(answer.w_value)
             if asked is None and self.setpoint is self.readback:
                 asked = self._value(answer.value)
-            if asked is not None:
+            if asked is not None and not (is_event and self._is_former(asked)):
                 self._show_setpoint(asked, stamp)
 
-    def accepted(self, value: Any, timestamp_ns: int) -> None:
-        """The device took a put."""
+    def accepted(self, value: Any, timestamp_ns: int, doubt: float) -> None:
+        """The device took a put.
+
+        Args:
+            doubt: s for which an event with the former set value is not believed.
+        """
+        assert self.setpoint is not None
+        self._former, self._doubt_until = self.setpoint.reading.value, time.monotonic() + doubt
         self._show_setpoint(value, timestamp_ns)
 
     def fail(self, message: str) -> None:
@@ -102,6 +109,9 @@ class AttributeSource:
         """Adopt a changed attribute configuration; the severity follows with the device's next value."""
         for record in self._values():
             record.configure(facts)
+
+    def _is_former(self, asked: Any) -> bool:
+        return time.monotonic() < self._doubt_until and _same(asked, self._former)
 
     def _values(self) -> list[Record]:
         return [self.readback] if self.setpoint in (None, self.readback) else [self.setpoint, self.readback]

@@ -152,10 +152,10 @@ class DeviceSource:
         for attribute in due:
             attribute.verify = False
         self._counters.compared += len(due)
-        self._read(due, only_newer=True)
+        self._read(due)
         if now >= self._next_poll:
             self._next_poll = now + self.period
-            self._read([attribute for attribute in attributes if not attribute.has_events], only_newer=False)
+            self._read([attribute for attribute in attributes if not attribute.has_events])
 
     def next_due(self) -> float:
         """When ``upkeep`` has something to do by itself, s of the monotonic clock."""
@@ -248,7 +248,7 @@ class DeviceSource:
         except (TypeError, ValueError) as error:  # UnicodeError is one: Tango's text is latin-1
             put.finish(BadValueError(f"{attribute.setpoint.name} = {put.value!r}: {error}"))
             return
-        attribute.accepted(put.value, time.time_ns())
+        attribute.accepted(put.value, time.time_ns(), SETTLE_TIME)
         put.finish()
         self._settle(attribute)
         attribute.verify = True
@@ -305,7 +305,7 @@ class DeviceSource:
         if attribute.events == BURST:
             self._bursting.add(attribute)
             self.wake()
-        attribute.take(event.attr_value)
+        attribute.take(event.attr_value, is_event=True)
         name = attribute.spec.name.lower()
         if name in OPERATION_ATTRIBUTES and self.spec is not None and self.spec.has_operations:
             for command in self.commands:
@@ -331,8 +331,9 @@ class DeviceSource:
             self.wake()
         elif error.reason in LOSSES:
             self._counters.event_losses += 1
-            attribute.verify = True
-            self.wake()
+            if attribute not in self._bursting:  # the end of a burst is compared anyway
+                attribute.verify = True
+                self.wake()
         elif error.reason not in UNREACHABLE:  # those are the link watch's business
             attribute.fail(f"{error.reason}: {' '.join(error.desc.split())}")
             self._settle(attribute)
@@ -346,22 +347,26 @@ class DeviceSource:
                 attribute.verify = True  # the device judges by the new bounds: take its quality
                 self.wake()
 
-    def _read(self, attributes: Sequence[AttributeSource], *, only_newer: bool) -> None:
+    def _read(self, attributes: Sequence[AttributeSource]) -> None:
+        """Take the values as they are now; where an event comes meanwhile, that one is newer and stays."""
         if not attributes:
             return
+        events = [attribute.events for attribute in attributes]
         try:
             answers = self.proxy.read_attributes([attribute.spec.name for attribute in attributes])
         except tango.DevFailed as failed:
             log.debug("%s cannot be read: %s", self.name, failure(failed))
             return
-        for attribute, answer in zip(attributes, answers, strict=True):
+        for attribute, answer, before in zip(attributes, answers, events, strict=True):
             if not self.linked:
                 return
+            if attribute.events != before:
+                continue
             if answer.has_failed:
                 first = answer.get_err_stack()[0]
                 attribute.fail(f"{first.reason}: {' '.join(first.desc.split())}")
             else:
-                attribute.take(answer, only_newer=only_newer)
+                attribute.take(answer)
 
 
 def _outside(record: Record, value: Any) -> RangeError | None:

@@ -37,6 +37,14 @@ def until(true: Callable[[], Any], what: str = "", seconds: float = 10.0) -> Any
     return last
 
 
+def until_equal(get: Callable[[], Any], expected: Any, what: str = "", seconds: float = 10.0) -> None:
+    """Wait until ``get()`` gives what is expected; fails with what it gave last."""
+    deadline = time.monotonic() + seconds
+    while (last := get()) != expected:
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what} {expected!r} (last: {last!r})"
+        time.sleep(0.01)
+
+
 class TangoServer:
     """The devices of ``tango_devices.py`` without a database; ``start`` after ``kill`` uses the same port."""
 

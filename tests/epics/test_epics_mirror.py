@@ -63,6 +63,15 @@ def _publish(plain: tango.DeviceProxy, value: float, quality: str = "VALID", sta
     plain.Publish(json.dumps({"value": value, "quality": quality, "time": stamp}))
 
 
+def _rest(plain: tango.DeviceProxy, channels: RawClient) -> None:
+    """Have the device quiet at 77.25 K, whatever a test before did."""
+    _publish(plain, 77.25)
+    channel = channels.channel("PLAIN1:Temperature")
+    until(lambda: channels.read(channel).data[0] == 77.25, "77.25 K")
+    plain.SwitchTo("STANDBY")
+    until(lambda: channels.read("PLAIN1:State", ChannelType.STRING).data[0] == b"STANDBY")
+
+
 SEGMENTS = {name: name.title().replace("_", "") for name in SCALARS}
 
 
@@ -124,8 +133,7 @@ def test_an_invalid_reading_keeps_the_last_value(plain: tango.DeviceProxy, chann
     until(lambda: channels.read(channel, ChannelType.STS_DOUBLE).metadata.severity == Severity.INVALID)
     found = channels.read(channel, ChannelType.TIME_DOUBLE)
     assert (found.data[0], found.metadata.status) == (80.5, Status.READ)
-    _publish(plain, 77.25)
-    until(lambda: channels.read(channel).data[0] == 77.25)
+    _rest(plain, channels)
 
 
 def test_units_bounds_and_the_rest_are_those_of_the_tango_attribute(channels: RawClient, pva: Context) -> None:
@@ -247,7 +255,7 @@ def test_a_refused_put_fails_and_says_why(channels: RawClient, pva: Context, aud
     answer = channels.put("PLAIN1:Setpoint", [13.0])
     assert b"RangeError: setpoint = 13.0 K brings bad luck" in bytes(answer.error_message)
     assert channels.read(error).data.tobytes() == b"RangeError: setpoint = 13.0 K brings bad luck"
-    with pytest.raises(RemoteError, match=r"RangeError: .*setpoint"):  # over Tango's own limit
+    with pytest.raises(RemoteError, match=r"RangeError: PLAIN1:Setpoint = 1000\.0 K is outside \[1\.0, 325\.0\] K"):
         pva.put("PLAIN1:Setpoint", {"value": 1000.0}, wait=True)
     assert json.loads(audit.read_text().splitlines()[-1])["result"].startswith("RangeError")
     with pytest.raises(RemoteError, match="BadValueError"):  # Tango's text is latin-1
@@ -279,10 +287,11 @@ def test_a_flood_of_events_ends_with_the_last_value(
         assert time.monotonic() < deadline, "the last value did not come"
         channels.unread.clear()
     assert worst < 1.0
-    _publish(plain, 77.25)
+    _rest(plain, channels)
 
 
-def test_caproto_gets_puts_and_monitors(mirrored: Mirror, plain: tango.DeviceProxy) -> None:
+def test_caproto_gets_puts_and_monitors(mirrored: Mirror, plain: tango.DeviceProxy, channels: RawClient) -> None:
+    _rest(plain, channels)
     assert "77.25" in caproto(mirrored, "get", "PLAIN1:Temperature").stdout
     assert "77.5" in caproto(mirrored, "put", "-c", "PLAIN1:Setpoint", "77.5").stdout
     assert plain.read_attribute("setpoint").value == 77.5
@@ -292,7 +301,8 @@ def test_caproto_gets_puts_and_monitors(mirrored: Mirror, plain: tango.DevicePro
     assert "77.25" in seen.stdout
 
 
-def test_pyepics_gets_puts_and_monitors(mirrored: Mirror) -> None:
+def test_pyepics_gets_puts_and_monitors(mirrored: Mirror, plain: tango.DeviceProxy, channels: RawClient) -> None:
+    _rest(plain, channels)
     out = python(
         mirrored,
         """

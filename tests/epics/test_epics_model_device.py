@@ -17,7 +17,7 @@ from servers.epics.alarm import Severity, Status
 from servers.epics.configuration import MirrorConfig, MirroredDevice
 from servers.epics.mirror import Mirror
 from servers.epics.names import device_pvs
-from tests.epics.mirroring import free_port, mirror, pva_conf, until
+from tests.epics.mirroring import free_port, mirror, pva_conf, until, until_equal
 from tests.epics.raw_client import RawClient
 from tests.support.everything import SCALARS
 from tests.support.serving import Server, serving
@@ -116,7 +116,7 @@ def test_the_judgement_of_the_device_is_the_severity_of_the_pv(
         found = channels.read(channel, ChannelType.TIME_DOUBLE)
         return float(found.data[0]), int(found.metadata.severity), int(found.metadata.status)
 
-    until(lambda: seen() == (kelvin, severity, status), f"{kelvin} K is {severity.name}")
+    until_equal(seen, (kelvin, severity, status))
     until(lambda: pva.get("ALL1:Temperature_RBV").alarm.severity == severity)
     reading = device.read_attribute("temperature")
     stamp = channels.read(channel, ChannelType.TIME_DOUBLE).metadata.stamp
