@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -12,9 +11,9 @@ from concurrent.futures import Executor
 from typing import Any, ClassVar, TypeVar
 
 from devices.core.attribute import Attribute, AttributeSpec, attribute
-from devices.core.command import ArgumentSpec, CommandSpec, LiveCommand
+from devices.core.command import LiveCommand
 from devices.core.component import Component, Part, declared
-from devices.core.datatype import DataType, DeviceState, Kind
+from devices.core.datatype import DataType, DeviceState
 from devices.core.errors import ConfigurationError, UnknownNameError, reason
 from devices.core.executor import SharedProcessPool, make_executor
 from devices.core.interface import Interface
@@ -25,11 +24,10 @@ from devices.core.pipeline import LivePipeline, Pipeline
 from devices.core.poller import Poll, Poller
 from devices.core.property import Properties
 from devices.core.reading import Quality, Reading
+from devices.core.standard import LONG_TEXT, add_standard_commands
 from devices.core.state import resolve
 
 PartT = TypeVar("PartT", bound=Part[Any])
-
-TEXT = DataType(Kind.STRING, text_limit=1 << 20)
 
 
 class Device(Component):
@@ -82,17 +80,16 @@ class Device(Component):
         self.state_attribute: LiveAttribute[DeviceState] = LiveAttribute(
             AttributeSpec("state", DataType.of(DeviceState), label="State"), self
         )
-        self.status_attribute: LiveAttribute[str] = LiveAttribute(AttributeSpec("status", TEXT, label="Status"), self)
+        self.status_attribute: LiveAttribute[str] = LiveAttribute(
+            AttributeSpec("status", LONG_TEXT, label="Status"), self
+        )
         self._build(self, None)
         self._build_pipelines()
         self.build()
         self._build_operations()
-        self._build_memorized()
-        self._add_framework("describe", self._describe, (), TEXT, "Describe the device: JSON", mirror=False)
+        add_standard_commands(self)
         self.alarm_summary.publish("")
         self.set_state(DeviceState.INIT, "not started")
-
-    # What an instrument overrides ---------------------------------------------------------------------------------
 
     def build(self) -> None:
         """Add the parts that depend on properties: ``self.inputs = self.parts(Input, "abcd")``."""
@@ -102,8 +99,6 @@ class Device(Component):
 
     async def disconnect(self) -> None:
         """Close the link; called after every connect, also after one that failed half-way."""
-
-    # What an instrument uses --------------------------------------------------------------------------------------
 
     def parts(self, kind: type[PartT], keys: Iterable[str]) -> dict[str, PartT]:
         """Build one part for each key; only in :meth:`build`."""
@@ -140,8 +135,6 @@ class Device(Component):
     @property
     def connected(self) -> bool:
         return self._poller is not None and self._poller.connected
-
-    # What a server uses -------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> DeviceState:
@@ -194,8 +187,6 @@ class Device(Component):
     async def run(self, name: str, arguments: Mapping[str, Any] | None = None) -> Any:
         """Run a command, or start an operation and return its id; see :meth:`LiveCommand.run`."""
         return await self._watched(self._find(self.commands, "command", name).run(arguments))
-
-    # What the model itself uses -----------------------------------------------------------------------------------
 
     def add_attribute(self, live: LiveAttribute[Any]) -> None:
         if live.name in self.attributes:
@@ -323,7 +314,7 @@ class Device(Component):
         self._say(self.state_attribute, state)
         # A text of the hardware may hold anything; a state that cannot be told would stop the poller.
         text = "\n".join([f"The device is in {state.name} state.", *lines]).replace("\0", "?")
-        self._say(self.status_attribute, text[: TEXT.text_limit])
+        self._say(self.status_attribute, text[: LONG_TEXT.text_limit])
 
     def _say(self, live: LiveAttribute[Any], value: Any) -> None:
         """Publish what the device says of itself: no reading of the poll that runs, so it stays when that fails."""
@@ -332,8 +323,6 @@ class Device(Component):
             live.publish(value)
         finally:
             published.reset(token)
-
-    # Building -----------------------------------------------------------------------------------------------------
 
     def _build_pipelines(self) -> None:
         for name, item in declared(type(self), Pipeline).items():
@@ -352,55 +341,7 @@ class Device(Component):
             for name, item in OPERATION_ATTRIBUTES.items():
                 attributes[name] = LiveAttribute(item.spec, self)
                 self.add_attribute(attributes[name])
-            text = DataType.of(str, text_limit=39)
-            identity = ArgumentSpec("id", text, doc="An operation's id", required=False, default="")
-            self._add_framework("abort", self._abort, (identity,), None, "Abort an operation, or all of them")
-            self._add_framework(
-                "operation_status", self._status, (identity,), TEXT, "One operation as JSON", mirror=False
-            )
-            self._add_framework("operations", self._all, (), TEXT, "The last operations as JSON", mirror=False)
         self.operations = Operations(self, attributes)
-
-    def _build_memorized(self) -> None:
-        if any(live.spec.memorized and live.has_hook for live in self.attributes.values()):
-            name = ArgumentSpec("name", DataType.of(str), doc="The name of an attribute")
-            self._add_framework(
-                "apply_memorized", self._apply, (name,), None, "Write a memorized value to the hardware"
-            )
-            self._add_framework("memorized", self._memorized, (), TEXT, "The memorized values as JSON", mirror=False)
-
-    def _add_framework(
-        self,
-        name: str,
-        function: Callable[..., Awaitable[Any]],
-        arguments: tuple[ArgumentSpec, ...],
-        result: DataType | None,
-        doc: str,
-        *,
-        mirror: bool = True,
-    ) -> None:
-        spec = CommandSpec(name, arguments=arguments, result=result, mirror=mirror, doc=doc)
-        self.add_command(LiveCommand(spec, self, function))
-
-    async def _describe(self) -> str:
-        return self.interface.to_json()
-
-    async def _abort(self, id: str) -> None:
-        self.operations.abort(id)
-
-    async def _status(self, id: str) -> str:
-        return json.dumps(self.operations.status(id))
-
-    async def _all(self) -> str:
-        return json.dumps(self.operations.all())
-
-    async def _memorized(self) -> str:
-        return json.dumps(self.memory.values)
-
-    async def _apply(self, name: str) -> None:
-        if name not in self.memory.values:
-            raise UnknownNameError(f"no value of {name} is memorized")
-        await self.put(name, self.memory.values[name])
 
 
 def _nothing() -> None:

@@ -103,8 +103,6 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
         """Nothing: reads never touch the hardware."""
         # PyTango's own asks cppTango, which has nothing to do either: 2 % of every read (measured).
 
-    # Attributes ---------------------------------------------------------------------------------------------------
-
     def remove_foreign_attributes(self) -> None:
         """Remove the attributes that cppTango adds from the class's earlier devices, and from a life before Init.
 
@@ -215,8 +213,6 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
         model = self._working()
         self._through_loop(model.put(name, from_tango(model.attributes[name].spec.datatype, value)), f"writing {name}")
 
-    # Commands -----------------------------------------------------------------------------------------------------
-
     def _add_commands(self, model: Device) -> None:
         for name, command in model.commands.items():
             spec = command.spec
@@ -237,8 +233,6 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
             raise dev_failed(error, f"{self.get_name()}/{spec.name}") from None
         result = self._through_loop(model.run(spec.name, arguments), spec.name)
         return result_to_tango(spec, result)
-
-    # The way through the loop -------------------------------------------------------------------------------------
 
     def _working(self) -> Device:
         if self.model is None:

@@ -1,0 +1,63 @@
+"""The commands that every device has: its description, its operations, its memorized values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from devices.core.command import ArgumentSpec, CommandSpec, LiveCommand
+from devices.core.datatype import DataType, Kind
+from devices.core.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from devices.core.device import Device
+
+#: The type of status texts and of results in JSON.
+LONG_TEXT = DataType(Kind.STRING, text_limit=1 << 20)
+#: An operation's id; short enough for an EPICS string, 39 characters.
+IDENTITY = ArgumentSpec("id", DataType.of(str, text_limit=39), doc="An operation's id", required=False, default="")
+NAME = ArgumentSpec("name", DataType.of(str), doc="The name of an attribute")
+
+
+def add_standard_commands(device: Device) -> None:
+    """Add ``describe``; for operations ``abort``, ``operation_status``, ``operations``; and for memorized values
+    ``memorized``, ``apply_memorized``."""
+
+    def add(
+        name: str, doc: str, work: Callable[..., Awaitable[Any]], *arguments: ArgumentSpec, json_text: bool = False
+    ) -> None:
+        # JSON for programs is no PV; what an operator does is one.
+        spec = CommandSpec(
+            name, arguments=arguments, result=LONG_TEXT if json_text else None, mirror=not json_text, doc=doc
+        )
+        device.add_command(LiveCommand(spec, device, work))
+
+    async def describe() -> str:
+        return device.interface.to_json()
+
+    async def abort(id: str) -> None:
+        device.operations.abort(id)
+
+    async def operation_status(id: str) -> str:
+        return json.dumps(device.operations.status(id))
+
+    async def operations() -> str:
+        return json.dumps(device.operations.all())
+
+    async def memorized() -> str:
+        return json.dumps(device.memory.values)
+
+    async def apply_memorized(name: str) -> None:
+        if name not in device.memory.values:
+            raise UnknownNameError(f"no value of {name} is memorized")
+        await device.put(name, device.memory.values[name])
+
+    if any(command.spec.kind == "operation" for command in device.commands.values()):
+        add("abort", "Abort an operation, or all of them", abort, IDENTITY)
+        add("operation_status", "One operation as JSON", operation_status, IDENTITY, json_text=True)
+        add("operations", "The last operations as JSON", operations, json_text=True)
+    if any(live.spec.memorized and live.has_hook for live in device.attributes.values()):
+        add("apply_memorized", "Write a memorized value to the hardware", apply_memorized, NAME)
+        add("memorized", "The memorized values as JSON", memorized, json_text=True)
+    add("describe", "Describe the device: JSON", describe, json_text=True)
