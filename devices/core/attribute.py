@@ -71,7 +71,8 @@ class AttributeSpec:
             self,
             name=f"{self.name}_{key}",
             doc=self.doc.replace("{key}", key.upper()),
-            label=self.label.replace("{key}", key.upper()),
+            # Two set points with one label are one set point too many.
+            label=(self.label if "{key}" in self.label else f"{self.label} {{key}}").replace("{key}", key.upper()),
         )
 
 
