@@ -29,6 +29,8 @@ KEPT = 100
 RESULT_LIMIT = 1_000_000
 #: An aborted operation has this time to leave the hardware in order, s.
 ABORT_TIMEOUT = 5.0
+#: ... and this time when the server ends, which has 5 s as a whole, s.
+CLOSE_TIMEOUT = 2.5
 
 
 #: A longer result stands in ``operation_status`` only, so that the list of 100 operations stays short, characters.
@@ -170,10 +172,10 @@ class Operations:
                 task.cancel()
 
     async def close(self) -> None:
-        """Abort everything and wait until it has ended."""
+        """Abort everything and wait until it has ended, but not for long: the server ends."""
         self.abort()
         if self._tasks:
-            await asyncio.wait(list(self._tasks.values()), timeout=ABORT_TIMEOUT + 1.0)
+            await asyncio.wait(list(self._tasks.values()), timeout=CLOSE_TIMEOUT)
 
     def _find(self, operation_id: str) -> Operation:
         try:

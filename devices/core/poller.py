@@ -23,6 +23,8 @@ F = TypeVar("F", bound=Callable[[Any], Awaitable[None]])
 FIRST_RETRY, LONGEST_RETRY = 0.2, 5.0
 #: A device's ``connect`` and each poll are ended after this time, s.
 CONNECT_TIMEOUT, POLL_TIMEOUT = 10.0, 10.0
+#: A ``disconnect`` is ended after this time, s: a server has 5 s to end as a whole.
+DISCONNECT_TIMEOUT = 1.5
 #: So many polls in a row without an answer, and the link is taken for dead.
 TIMEOUTS_TO_LOSE = 3
 
@@ -124,7 +126,7 @@ class Poller:
 
     async def _disconnect(self) -> None:
         try:
-            await ended_in_time(self._device.disconnect(), CONNECT_TIMEOUT, "disconnecting")
+            await ended_in_time(self._device.disconnect(), DISCONNECT_TIMEOUT, "disconnecting")
         except Exception as failure:
             self._device.log.warning("disconnecting: %s: %s", reason(failure), failure)
 

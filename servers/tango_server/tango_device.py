@@ -32,6 +32,8 @@ from servers.tango_server.tango_types import (
 
 #: The model ends a put or a command by itself; this is for a loop that does not turn at all, s.
 LOOP_TIMEOUT = PUT_TIMEOUT + 0.3
+#: A model device that does not end in this time is left to itself, s.
+STOP_TIMEOUT = 4.5
 
 
 class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's server module is untyped
@@ -89,7 +91,10 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
         """End the work and leave the hardware as it is."""
         model, self.model = self.model, None
         if model is not None:
-            self._wait(self.loop_thread.submit(model.stop()), 9.0)
+            try:
+                self._wait(self.loop_thread.submit(model.stop()), STOP_TIMEOUT)
+            except concurrent.futures.TimeoutError:
+                self._log().error("does not end within %g s and is left to itself", STOP_TIMEOUT)
 
     def dev_state(self) -> tango.DevState:
         if self.model is None:
@@ -207,7 +212,11 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
         model = self.model
         if event.err or model is None or name not in model.attributes:
             return
-        self.loop_thread.loop.call_soon_threadsafe(configuration.adopt_event, model.attributes[name], event.attr_conf)
+        # The loop may have ended with the server.
+        with contextlib.suppress(RuntimeError):
+            self.loop_thread.loop.call_soon_threadsafe(
+                configuration.adopt_event, model.attributes[name], event.attr_conf
+            )
 
     def _put(self, name: str, value: Any) -> None:
         model = self._working()

@@ -453,6 +453,7 @@ def test_a_device_can_be_stopped_while_it_connects() -> None:
 
 def test_a_connect_that_hangs_is_ended_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poller, "CONNECT_TIMEOUT", 0.05)
+    monkeypatch.setattr(poller, "DISCONNECT_TIMEOUT", 0.05)
 
     class Hanging(Device):
         connects = 0
