@@ -15,17 +15,18 @@ import tango
 LAST = 0.0
 
 
-def reads(ours: str, peer: str, attribute: str, rounds: int, seconds: float) -> list[tuple[float, float]]:
-    """Reads per second of two devices, in turns: a pair for each round."""
+def reads(ours: str, peer: str, rounds: dict[str, int], seconds: float) -> dict[str, list[tuple[float, float]]]:
+    """Reads per second of two devices, in turns: for each attribute as many pairs as there are rounds."""
     proxies = tango.DeviceProxy(ours), tango.DeviceProxy(peer)
-    for proxy in proxies:
-        _reads_per_second(proxy, attribute, seconds / 4)
-    pairs = []
-    for number in range(rounds):
-        # Who begins changes, so that what grows or shrinks with time falls on both alike.
-        order = proxies if number % 2 == 0 else proxies[::-1]
-        rates = [_reads_per_second(proxy, attribute, seconds) for proxy in order]
-        pairs.append((rates[0], rates[1]) if number % 2 == 0 else (rates[1], rates[0]))
+    pairs: dict[str, list[tuple[float, float]]] = {attribute: [] for attribute in rounds}
+    for attribute, count in rounds.items():
+        for proxy in proxies:
+            _reads_per_second(proxy, attribute, seconds / 2)
+        for number in range(count):
+            # Who begins changes, so that what grows or shrinks with time falls on both alike.
+            order = proxies if number % 2 == 0 else proxies[::-1]
+            rates = [_reads_per_second(proxy, attribute, seconds) for proxy in order]
+            pairs[attribute].append((rates[0], rates[1]) if number % 2 == 0 else (rates[1], rates[0]))
     return pairs
 
 

@@ -26,6 +26,8 @@ from tests.support.serving import ROOT, serving, wait_until
 
 #: Two processes of the very same server differ by 5 % in their speed (measured), so there are some of each.
 PAIRS = 3
+#: Turns for each of them.
+READ_ROUNDS = {"value": 8, "text": 3, "spectrum": 3, "image": 3}
 READ_SECONDS = 0.4  # of one turn
 READS_AT_LEAST = 0.9  # of the reads per second of the device written by hand
 WORST_READ_MS = 20.0
@@ -42,8 +44,9 @@ def run() -> list[Figure]:
 
 
 def _reads(pairs: list[tuple[str, str]]) -> Iterator[Figure]:
-    for attribute, rounds in (("value", 8), ("text", 3), ("spectrum", 3), ("image", 3)):
-        turns = [turn for pair in pairs for turn in _measured("reads", *pair, attribute, rounds, READ_SECONDS)]
+    answers = [_measured("reads", *pair, READ_ROUNDS, READ_SECONDS) for pair in pairs]
+    for attribute in READ_ROUNDS:
+        turns = [turn for answer in answers for turn in answer[attribute]]
         # The ratio of the medians would let one slow second of the machine fall on one of the two.
         ratio = statistics.median(ours / peer for ours, peer in turns)
         peer = statistics.median(peer for _, peer in turns)
@@ -66,11 +69,10 @@ def _events(ours: str, peer: str) -> Iterator[Figure]:
 
 def _worst_reads(ours: str, peer: str) -> Iterator[Figure]:
     worst: dict[str, list[float]] = {ours: [], peer: []}
-    for device, turns in ((ours, 3), (peer, 1)):
-        for _ in range(turns):
-            with _client("event_latencies", device, RATE, OPERATION_SECONDS) as other:
-                worst[device].append(max(_measured("read_latencies", device, OPERATION_SECONDS - 1.0)))
-                _answer(other)
+    for device in (ours, peer) * 3:
+        with _client("event_latencies", device, RATE, OPERATION_SECONDS) as other:
+            worst[device].append(max(_measured("read_latencies", device, OPERATION_SECONDS - 1.0)))
+            _answer(other)
     mine, theirs = (1e3 * statistics.median(worst[device]) for device in worst)
     name = f"Tango: worst read during a {OPERATION_SECONDS:.0f} s operation, {RATE:.0f} events/s"
     yield Figure(name, mine, "ms", theirs, below=WORST_READ_MS)
