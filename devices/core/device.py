@@ -73,6 +73,7 @@ class Device(Component):
         self._faults: dict[str, str] = {}
         self._alarms: dict[str, LiveAttribute[Any]] = {}
         self._running = False
+        self._applies = True
         self._executor: Executor | None = None
         self._task: asyncio.Task[None] | None = None
         self._poller: Poller | None = None
@@ -155,8 +156,14 @@ class Device(Component):
             tuple(command.spec for command in self.commands.values()),
         )
 
-    async def start(self, store: Store | None = None) -> None:
-        """Begin to work: from now on the device connects, polls and reconnects by itself; returns at once."""
+    async def start(self, store: Store | None = None, *, apply: bool = True) -> None:
+        """Begin to work: from now on the device connects, polls and reconnects by itself; returns at once.
+
+        Args:
+            store: where memorized values live.
+            apply: False for a second life in one process (Tango's Init): values memorized to "apply" are offered only.
+        """
+        self._applies = apply
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self.memory = Memory(self.name, store)
         self.set_state(DeviceState.INIT, "connecting")
@@ -243,7 +250,7 @@ class Device(Component):
             live = self.attributes.get(name)
             if live is None or not live.spec.memorized or not live.has_hook:
                 continue
-            if live.spec.memorized == "apply":
+            if live.spec.memorized == "apply" and self._applies:
                 try:
                     await self.put(name, value)
                 except Exception as error:

@@ -49,6 +49,7 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
 
     model: Device | None = None
     _trouble = ""
+    _was_started = False
     _config_events: tango.DeviceProxy | None = None
 
     def init_device(self) -> None:
@@ -85,7 +86,9 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
             return
         memorized = [name for name, live in model.attributes.items() if live.spec.memorized]
         store = type(self).store_of(self.get_name(), memorized) if memorized else None
-        self._wait(self.loop_thread.submit(model.start(store)), 2.0)
+        # Init never writes to the hardware: only the first life of a device in its process applies memorized values.
+        first, self._was_started = not self._was_started, True
+        self._wait(self.loop_thread.submit(model.start(store, apply=first)), 2.0)
 
     def stop_model(self) -> None:
         """End the work and leave the hardware as it is."""

@@ -54,9 +54,13 @@ def test_init_connects_again_and_never_writes_to_the_hardware(tmp_path: Path) ->
     with serving(EVERYTHING, "test/everything/1", folder=tmp_path) as server:
         proxy = server.proxy()
         proxy.write_attribute("temperature", 85.0)
+        proxy.write_attribute("position", -6.0)  # memorized to be applied, but not by Init
         operation_id = proxy.expose(60.0)
         proxy.Init()
         wait_until(lambda: proxy.read_attribute("temperature").value == 100.0, 5.0, "the new life begins as the first")
+        wait_until(lambda: "memorized: position = -6.0" in proxy.status(), 5.0, "it is offered")
+        read = proxy.read_attribute("position")
+        assert (read.value, read.w_value) == (1.5, 3.0), "what the hardware says at connect"
         with pytest.raises(tango.DevFailed):
             proxy.operation_status(operation_id)
         config = proxy.get_attribute_config("temperature")
