@@ -23,8 +23,9 @@ from devices.core import Device
 from devices.core.errors import ConfigurationError
 from devices.core.memorized import Store
 from servers.facility import leash
+from servers.facility.address import from_here, publish_options
 from servers.facility.facility_file import Facility, full_server_name
-from servers.facility.ports import LOOPBACK, Ports
+from servers.facility.ports import Ports
 from servers.tango_server.event_copies import copy_large_events
 from servers.tango_server.loop_thread import LoopThread
 from servers.tango_server.pusher import Pusher
@@ -57,9 +58,9 @@ def device_class(import_path: str) -> type[Device]:
     return found
 
 
-def free_port() -> int:
-    """A TCP port on loopback that nobody has at the moment."""
-    with socket.create_server((LOOPBACK, 0)) as probe:
+def free_port(address: str) -> int:
+    """A TCP port of an address that nobody has at the moment."""
+    with socket.create_server((address, 0)) as probe:
         return int(probe.getsockname()[1])
 
 
@@ -86,7 +87,8 @@ class Host:
         self.facility = facility
         self.tango_host = tango_host
         self.state_dir = state_dir
-        self.tango_port = tango_port or (free_port() if tango_host is None else 0)
+        self.bind = facility.ports.bind
+        self.tango_port = tango_port or (free_port(self.bind) if tango_host is None else 0)
         self.loop_thread = LoopThread()
         self.pusher = Pusher()
         self._stop = threading.Event()
@@ -101,7 +103,8 @@ class Host:
         """
         copy_large_events()
         executable, _, instance = self.server.partition("/")
-        arguments = [executable, instance, "-ORBendPoint", f"giop:tcp:{LOOPBACK}:{self.tango_port}"]
+        arguments = [executable, instance, "-ORBendPoint", f"giop:tcp:{self.bind}:{self.tango_port}"]
+        arguments += publish_options(self.bind)
         if self.tango_host is not None:
             os.environ["TANGO_HOST"] = self.tango_host
         else:
@@ -207,7 +210,7 @@ class Host:
     def _reachable(self, device: str) -> str:
         if self.tango_host is not None:
             return f"tango://{self.tango_host}/{device}"
-        return f"tango://{LOOPBACK}:{self.tango_port}/{device}#dbase=no"
+        return f"tango://{from_here(self.bind)}:{self.tango_port}/{device}#dbase=no"
 
     def _turn(self) -> bool:
         # Not before the server runs: a process that subscribes to itself while it starts reads torn answers (measured).

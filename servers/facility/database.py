@@ -17,7 +17,7 @@ from typing import Final
 
 from devices.core.errors import ConfigurationError
 from servers.facility import leash
-from servers.facility.ports import LOOPBACK
+from servers.facility.address import LOOPBACK, from_here, publish_options
 
 FILE_NAME: Final = "tango.db"
 INSTANCE: Final = "2"  # the name under which every Tango client knows the database: sys/database/2
@@ -85,6 +85,7 @@ def _check_version(path: Path, connection: sqlite3.Connection) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="The embedded Tango database")
+    parser.add_argument("--bind", default=LOOPBACK)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--state-dir", type=Path, required=True)
     options = parser.parse_args()
@@ -99,10 +100,10 @@ def main() -> int:
         print(report, file=sys.stderr, flush=True)
     # pytango-db takes its file from the environment only, and asks its own TANGO_HOST for a Starter.
     os.environ["PYTANGO_DATABASE_NAME"] = str(path)
-    os.environ["TANGO_HOST"] = f"{LOOPBACK}:{options.port}"
+    os.environ["TANGO_HOST"] = f"{from_here(options.bind)}:{options.port}"
     from databaseds import database
 
-    database.main(["--host", LOOPBACK, "--port", str(options.port), INSTANCE])
+    database.main(["--host", options.bind, "--port", str(options.port), INSTANCE, *publish_options(options.bind)])
     return 0
 
 

@@ -14,7 +14,7 @@ from typing import Final
 import psutil
 
 from devices.core.errors import ConfigurationError
-from servers.facility import background, port_check, readiness, record
+from servers.facility import address, background, port_check, readiness, record
 from servers.facility.environment import facility_environment, foreign_variables
 from servers.facility.place import facility_of
 from servers.facility.ports import Ports
@@ -34,6 +34,7 @@ def examine(*, state_dir: Path, port_offset: int, tango_host: str | None) -> lis
     try:
         facility = facility_of(None, state_dir, port_offset)
         ports, needed = facility.ports, port_check.needed(facility, own_database=tango_host is None)
+        address.require_own(ports.bind)
     except ConfigurationError as error:
         findings += [f"{error.subject}: {problem}" for problem in error.problems]
     if running is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from servers.facility.address import from_elsewhere, is_open
 from servers.facility.facility_file import Facility, lines_of, short_server_name
 
 AT_WORK: Final = frozenset({"ON", "STANDBY", "RUNNING", "MOVING"})
@@ -22,6 +23,9 @@ def table(facility: Facility, tango_host: str, states: Mapping[str, str | None],
     waiting = [f"{device} is {state or 'silent'}" for device, state in states.items() if state not in AT_WORK]
     head = f"READY after {seconds:.1f} s: {facility.name}, {len(facility.start_order)} servers, {len(states)} devices"
     rows = [("Tango database", tango_host, "")]
+    if tango_host == facility.ports.endpoint("tango") and is_open(facility.ports.bind):
+        outside = f"{from_elsewhere(facility.ports.bind)}:{facility.ports['tango']}"
+        rows.append(("  from other hosts", outside, "whoever reaches it may write: Tango has no access rules"))
     if facility.mirrors:
         rows.append(("EPICS Channel Access", facility.ports.endpoint("ca"), ""))
         rows.append(("EPICS PVAccess", facility.ports.endpoint("pva"), ""))

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from servers.facility.ports import LOOPBACK, Ports
+from servers.facility.address import LOOPBACK
+from servers.facility.ports import Ports
 
 # Large enough for a 4 MiB image on Channel Access with its header.
 CA_MAX_ARRAY_BYTES: Final = 16 << 20

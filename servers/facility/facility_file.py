@@ -10,7 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from devices.core.errors import ConfigurationError, RangeError
+from devices.core.errors import BadValueError, ConfigurationError, RangeError
+from servers.facility import address
 from servers.facility.document import key_path, read_json, read_yaml, schema_problems
 from servers.facility.ports import DEFAULT_PORTS, Ports
 from servers.facility.references import resolve
@@ -39,7 +40,8 @@ class Facility:
         name: the file's name without ``.json``.
         path: the dsconfig file.
         state_dir: where the database, logs and files of this facility lie.
-        ports: the port table, shifted, with one ``sim.NAME`` for each simulator that has a port.
+        ports: the port table, shifted, with one ``sim.NAME`` for each simulator that has a port, and the address that
+            Tango listens on.
         devices: server (``Diptych/cryocon``) -> class -> device -> property -> lines.
         unmanaged: devices without a ``properties`` group: what the database has for them stays.
         attribute_properties: device -> attribute -> property -> lines (no lines: to be removed).
@@ -141,8 +143,9 @@ def _assemble(
             problems.append(f"ports > {service}: unknown service{did_you_mean(service, DEFAULT_PORTS)}")
     services = {f"sim.{name}": entry["port"] for name, entry in simulators.items() if "port" in entry}
     try:
-        ports = Ports(offset=offset).with_services({**extra.get("ports", {}), **services})
-    except RangeError as error:
+        bind = address.check(extra.get("bind", address.LOOPBACK))
+        ports = Ports(offset=offset, bind=bind).with_services({**extra.get("ports", {}), **services})
+    except (BadValueError, RangeError) as error:
         raise ConfigurationError(path.name, [str(error)]) from error
 
     def resolved(text: str, *keys: object) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from devices.core.errors import BusyError, NotConnectedError, TimeoutError, UnknownNameError
-from servers.facility import background, leash, programs, readiness, record
+from servers.facility import address, background, leash, programs, readiness, record
 from servers.facility.environment import adopt
 from servers.facility.facility_file import Facility, full_server_name, read_facility, short_server_name
 from servers.facility.log_file import LogFile
@@ -61,6 +61,7 @@ class Instance:
         """
         if not leash.is_held():
             self._refuse_second()
+        address.require_own(self.facility.ports.bind)
         adopt(self.facility.ports, self._server_host())
         if self.database and not readiness.database_answers(self.database):
             raise NotConnectedError(f"no Tango database answers at {self.database}; `diptych up` starts one")

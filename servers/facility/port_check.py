@@ -7,8 +7,9 @@ import errno
 import socket
 from collections.abc import Iterable
 
+from servers.facility.address import LOOPBACK
 from servers.facility.facility_file import Facility
-from servers.facility.ports import LOOPBACK, Ports
+from servers.facility.ports import Ports
 
 STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
@@ -34,13 +35,13 @@ def taken_ports(services: Iterable[tuple[str, socket.SocketKind]], ports: Ports)
         f"port {ports[service]} ({service}) is in use by {port_holder(ports[service], kind)}; "
         f"end that, or shift all ports with --port-offset {_another_offset(ports)}"
         for service, kind in services
-        if is_taken(ports[service], kind)
+        if is_taken(ports[service], kind, ports.address(service))
     )
     return list(dict.fromkeys(lines))
 
 
-def is_taken(port: int, kind: socket.SocketKind = STREAM) -> bool:
-    """Whether a server here could not have this port on loopback.
+def is_taken(port: int, kind: socket.SocketKind = STREAM, address: str = LOOPBACK) -> bool:
+    """Whether a server here could not have this port on an address.
 
     Raises:
         OSError: the port cannot be tried for another reason (no permission, say).
@@ -49,7 +50,7 @@ def is_taken(port: int, kind: socket.SocketKind = STREAM) -> bool:
         if kind == STREAM:  # a closed connection lingers on the port for a minute and harms nobody
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind((LOOPBACK, port))
+            trial.bind((address, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return True

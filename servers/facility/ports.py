@@ -8,9 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 from devices.core.errors import RangeError, UnknownNameError
+from servers.facility.address import LOOPBACK, from_here
 from servers.facility.spelling import did_you_mean
-
-LOOPBACK: Final = "127.0.0.1"
 
 DEFAULT_PORTS: Final[Mapping[str, int]] = MappingProxyType(
     {
@@ -42,10 +41,12 @@ class Ports:
     Attributes:
         table: the ports before the shift.
         offset: what is added to every port.
+        bind: the address that the Tango database and the device servers listen on.
     """
 
     table: Mapping[str, int] = field(default_factory=lambda: DEFAULT_PORTS)
     offset: int = 0
+    bind: str = LOOPBACK
 
     def __post_init__(self) -> None:
         for service, port in self.table.items():
@@ -70,8 +71,12 @@ class Ports:
         return service in self.table
 
     def endpoint(self, service: str) -> str:
-        """``127.0.0.1:PORT`` of a service."""
-        return f"{LOOPBACK}:{self[service]}"
+        """``HOST:PORT`` at which programs of this machine find a service."""
+        return f"{from_here(self.address(service))}:{self[service]}"
+
+    def address(self, service: str) -> str:
+        """What a service listens on; an EPICS mirror may have been told otherwise by its own properties."""
+        return self.bind if service == "tango" else LOOPBACK
 
     def with_services(self, services: Mapping[str, int]) -> Ports:
         """The same table with more services, or other ports for known ones (numbers before the shift)."""

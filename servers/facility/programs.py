@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from servers.facility import record
+from servers.facility.address import LOOPBACK
 from servers.facility.facility_file import Facility, short_server_name
-from servers.facility.ports import LOOPBACK
 from servers.facility.process import PYTHON, Program
 
 _DIPTYCH = (*PYTHON, "servers.main")
@@ -20,6 +20,7 @@ def database(facility: Facility) -> Program:
         [
             *PYTHON,
             "servers.facility.database",
+            *("--bind", facility.ports.bind),
             *("--port", str(facility.ports["tango"])),
             *("--state-dir", str(facility.state_dir)),
         ],

@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Final
 
 from devices.core.errors import ConfigurationError, NotConnectedError
-from servers.facility import lock, port_check, programs, readiness, record
+from servers.facility import address, lock, port_check, programs, readiness, record
 from servers.facility.endpoints import table
 from servers.facility.environment import adopt, child_environment
 from servers.facility.facility_file import Facility, short_server_name
@@ -253,6 +253,7 @@ class Supervisor:
         self._stop.set()
 
     def _check_ports(self) -> None:
+        address.require_own(self.facility.ports.bind)
         needed = port_check.needed(self.facility, own_database=self._own_database)
         if taken := port_check.taken_ports(needed, self.facility.ports):
             raise ConfigurationError(self.facility.path.name, taken)
