@@ -25,7 +25,9 @@ class AttributeSource:
         setpoint: shows what was asked for; None when the attribute cannot be written.
         events: change events since the device last looked; ``seen_events``, how many it saw then.
         failed: the last try to get a value failed; it may have been for lack of time.
+        doubts_bounds: it went into an alarm that no known bound explains; the configuration is to be read.
         has_events: False once the device said that it pushes none.
+        is_subscribed: the first event has come.
         verify: the value is to be compared by a read.
     """
 
@@ -33,7 +35,8 @@ class AttributeSource:
         self.spec = spec
         self.events = self.seen_events = 0
         self.has_events = True
-        self.verify = self.failed = False
+        self.is_subscribed = False
+        self.verify = self.failed = self.doubts_bounds = False
         self._encoding = ""
         self._former: Any = None
         self._doubt_until = 0.0
@@ -59,6 +62,11 @@ class AttributeSource:
         companions = [companion for value in values for companion, _ in self._companions[value]]
         return [*values, *companions, *([self.error] if self.error is not None else [])]
 
+    @property
+    def is_polled(self) -> bool:
+        """Whether its value has to be asked for: always, or an array excepted, until the first event has come."""
+        return not self.has_events or (not self.is_subscribed and self.spec.rank == 0)
+
     def take(self, answer: Any, *, is_event: bool = False) -> None:
         """Publish what an event or a read brought.
 
@@ -74,7 +82,10 @@ class AttributeSource:
             value = self._value(answer.value)
             if value is None:
                 value = shown.value if quality is Quality.INVALID else self.readback.blank()
-            self._publish(self.readback, Reading(value, stamp, self._judge(quality, value)))
+            alarm = self._judge(quality, value)
+            unexplained = alarm.status is Status.STATE and self.spec.kind.is_number
+            self.doubts_bounds |= unexplained and shown.alarm != alarm
+            self._publish(self.readback, Reading(value, stamp, alarm))
         if self.setpoint is not None:
             asked = self._value(answer.w_value)
             if asked is None and self.setpoint is self.readback:

@@ -125,6 +125,8 @@ class DeviceSource:
         self.spec = spec
         self.linked, self._problem = True, ""
         self._subscribe()
+        # Tango completes the subscriptions one by one, 3 ms each (measured); the values are wanted now.
+        self._read([attribute for attribute in self.attributes.values() if attribute.spec.rank < 2])
         self._next_compare = time.monotonic() + COMPARE_PERIOD
         for command in self.commands:
             command.connected()
@@ -148,21 +150,24 @@ class DeviceSource:
         while self._settling and self._settling[0][0] <= now:
             self._settling.popleft()[1].verify = True
         self._compare_bursts(attributes, now)
-        due = [attribute for attribute in attributes if attribute.verify and attribute.has_events]
+        for attribute in attributes:
+            if attribute.doubts_bounds:
+                self._ask_bounds(attribute)
+        due = [attribute for attribute in attributes if attribute.verify and not attribute.is_polled]
         for attribute in due:
             attribute.verify = False
         self._counters.compared += len(due)
         self._read(due)
         if now >= self._next_poll:
             self._next_poll = now + self.period
-            self._read([attribute for attribute in attributes if not attribute.has_events])
+            self._read([attribute for attribute in attributes if attribute.is_polled])
 
     def next_due(self) -> float:
         """When ``upkeep`` has something to do by itself, s of the monotonic clock."""
         times = [self._next_compare]
         if self._bursting:
             times.append(self._next_look)
-        if any(not attribute.has_events for attribute in self.attributes.values()):
+        if any(attribute.is_polled for attribute in self.attributes.values()):
             times.append(self._next_poll)
         if self._settling:
             times.append(self._settling[0][0])
@@ -254,6 +259,16 @@ class DeviceSource:
         attribute.verify = True
         self.wake()
 
+    def _ask_bounds(self, attribute: AttributeSource) -> None:
+        """Read the configuration of an attribute that is in alarm by no bound that is known."""
+        attribute.doubts_bounds = False
+        try:
+            info = self.proxy.get_attribute_config(attribute.spec.name)
+        except tango.DevFailed as failed:
+            log.debug("%s/%s: %s", self.name, attribute.spec.name, failure(failed))
+            return
+        self._adopt_configuration(attribute, info)
+
     def _settle(self, attribute: AttributeSource) -> None:
         """Have a value compared in a moment, when what is under way has arrived."""
         self._settling.append((time.monotonic() + SETTLE_TIME, attribute))
@@ -261,17 +276,16 @@ class DeviceSource:
     def _subscribe(self) -> None:
         self._current = generation = next(self._generation)
         for name, attribute in self.attributes.items():
-            attribute.has_events, attribute.events = True, 0
+            attribute.has_events, attribute.is_subscribed, attribute.events = True, False, 0
             on_change = partial(self._on_change, generation, attribute)
             number = self.proxy.subscribe_event(name, EventType.CHANGE_EVENT, on_change, EventSubMode.AsyncRead)
             self._by_attribute[name] = number
-            if attribute.spec.kind.is_number:
-                on_configuration = partial(self._on_configuration, generation, attribute)
-                self._conf_subscriptions.append(
-                    self.proxy.subscribe_event(
-                        name, EventType.ATTR_CONF_EVENT, on_configuration, EventSubMode.AsyncRead
-                    )
-                )
+        for name, attribute in self.attributes.items():
+            writable = attribute.setpoint is not None
+            if attribute.spec.kind.is_number and (writable or attribute.readback.facts.has_bounds):
+                changed = partial(self._on_configuration, generation, attribute)
+                number = self.proxy.subscribe_event(name, EventType.ATTR_CONF_EVENT, changed, EventSubMode.AsyncRead)
+                self._conf_subscriptions.append(number)
 
     def _unsubscribe(self) -> None:
         self._current = -1
@@ -302,10 +316,13 @@ class DeviceSource:
             return
         self._counters.events += 1
         attribute.events += 1
+        attribute.is_subscribed = True
         if attribute.events == BURST:
             self._bursting.add(attribute)
             self.wake()
         attribute.take(event.attr_value, is_event=True)
+        if attribute.doubts_bounds:
+            self.wake()
         name = attribute.spec.name.lower()
         if name in OPERATION_ATTRIBUTES and self.spec is not None and self.spec.has_operations:
             for command in self.commands:
@@ -340,12 +357,15 @@ class DeviceSource:
 
     def _on_configuration(self, generation: int, attribute: AttributeSource, event: Any) -> None:
         if generation == self._current and not event.err:
-            known = {"precision": attribute.spec.facts.precision, "hysteresis": attribute.spec.facts.hysteresis}
-            facts = facts_of(event.attr_conf, known)
-            if facts != attribute.readback.facts:
-                attribute.configure(facts)
-                attribute.verify = True  # the device judges by the new bounds: take its quality
-                self.wake()
+            self._adopt_configuration(attribute, event.attr_conf)
+
+    def _adopt_configuration(self, attribute: AttributeSource, info: Any) -> None:
+        known = {"precision": attribute.spec.facts.precision, "hysteresis": attribute.spec.facts.hysteresis}
+        facts = facts_of(info, known)
+        if facts != attribute.readback.facts:
+            attribute.configure(facts)
+            attribute.verify = True  # the device judges by the new bounds: take its quality
+            self.wake()
 
     def _read(self, attributes: Sequence[AttributeSource]) -> None:
         """Take the values as they are now; where an event comes meanwhile, that one is newer and stays."""

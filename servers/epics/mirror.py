@@ -115,11 +115,12 @@ class Mirror:
         self._find_now.set()
         self.ca.stop()
         self.pva.stop()
-        closer = threading.Thread(target=self._leave_devices, name="epics-closer", daemon=True)
+        # Not a daemon: Python must not end while another thread is inside Tango.
+        closer = threading.Thread(target=self._leave_devices, name="epics-closer")
         closer.start()
         closer.join(STOP_TIMEOUT)
         if closer.is_alive():
-            log.warning("a Tango server hangs; what waits for it ends by itself within Tango's timeout")
+            log.warning("leaving the devices takes more than %.0f s (a server may hang); it goes on", STOP_TIMEOUT)
         self.audit.close()
 
     def reload(self, config: MirrorConfig) -> None:

@@ -78,6 +78,10 @@ class Facts:
     monitor_deadband: float = 0.0
     labels: tuple[str, ...] = ()
 
+    @property
+    def has_bounds(self) -> bool:
+        return any(bound is not None for bound in (*self.limits, *self.warning, *self.alarm))
+
 
 @dataclass(slots=True)
 class Put:

@@ -52,7 +52,7 @@ def test_a_killed_server_is_noticed_and_good_again_after_its_restart(server: Tan
             server.kill()
             until(lambda: alarm() == LINK, "INVALID/LINK", 3.0)
             assert setpoint() == LINK
-            assert pva.get("PLAIN1:Temperature").alarm.severity == 3
+            until(lambda: pva.get("PLAIN1:Temperature").alarm.severity == 3, "on PVAccess", 1.0)
             gone = client.read("PLAIN1:Temperature", ChannelType.TIME_DOUBLE)
             assert gone.data[0] == before.data[0] == 77.25  # the last value and its time stay
             assert bytes(gone.metadata.stamp) == bytes(before.metadata.stamp)
