@@ -13,6 +13,9 @@ from pathlib import Path
 
 from benchmarks.figure import HEADER, Figure
 
+#: With a greater load average at the start, clients and servers wait for a core and not for each other (measured).
+BUSY = 0.5
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure speed beside peers.")
@@ -22,7 +25,10 @@ def main() -> int:
     for name in chosen.names:
         if name not in GROUPS:
             parser.error(f"{name} is not a benchmark; there are {', '.join(GROUPS)}")
-    print(f"{_machine()}\n\n{HEADER}", flush=True)
+    print(_machine())
+    if os.getloadavg()[0] > BUSY:
+        print("Others use this machine: the figures of p99 and of the worst will be theirs.")
+    print(f"\n{HEADER}", flush=True)
     began = time.monotonic()
     figures: list[Figure] = []
     for name in chosen.names or GROUPS:

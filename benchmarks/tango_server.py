@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import statistics
 import subprocess
 import sys
@@ -21,7 +22,6 @@ import tango
 
 from benchmarks.figure import Figure
 from benchmarks.plain_device import NAME
-from servers.host import free_port
 from tests.support.serving import ROOT, serving, wait_until
 
 #: Two processes of the very same server differ by 5 % in their speed (measured), so there are some of each.
@@ -87,7 +87,8 @@ def _model_device() -> Iterator[str]:
 
 @contextmanager
 def _plain_device() -> Iterator[str]:
-    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.plain_device", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL
     )
