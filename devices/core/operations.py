@@ -116,7 +116,8 @@ class Operations:
     @property
     def active(self) -> list[Operation]:
         """The operations that run or wait, oldest first."""
-        return [self._known[key] for key in self._tasks]
+        # A client that has seen DONE may start the next one, a moment before the task of this one is over.
+        return [run for run in map(self._known.__getitem__, self._tasks) if run.state not in FINAL]
 
     def start(self, name: str, work: Callable[[Operation], Awaitable[Any]], when_busy: WhenBusy = "refuse") -> str:
         """Start ``work`` and return its id at once.
@@ -124,8 +125,8 @@ class Operations:
         Raises:
             BusyError: another one runs, and this one may not wait or run beside it.
         """
-        if when_busy == "refuse" and self._tasks:
-            first = self.active[0]
+        if when_busy == "refuse" and (active := self.active):
+            first = active[0]
             raise BusyError(f"{name} is refused: {first.name} runs ({first.id}, {first.progress:.0f} %)")
         run = Operation(name, self._show)
         task = asyncio.get_running_loop().create_task(self._run(run, work, when_busy), name=run.id)

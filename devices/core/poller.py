@@ -185,11 +185,12 @@ class Poller:
 
     def _invalidate(self, error: BaseException) -> None:
         unread, self._text = {NO_VALUE, self._text}, f"{reason(error)}: {error}"
-        self._device.set_fault("link", self._text)
         known = self._connecting.union(*(each.published for each in self._polls))
         for live in self._device.attributes.values():
             if live in known or live.reading.reason in unread:
                 live.publish_invalid(self._text)
+        # Last, so that whoever sees FAULT finds no reading that still looks well.
+        self._device.set_fault("link", self._text)
 
     def _forget(self) -> None:
         # The polls will say what theirs are; the rest (results of operations, settings) has no trouble with the link.

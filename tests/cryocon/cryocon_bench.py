@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from devices.core import Quality
+from devices.core import DeviceState, Quality
 from devices.cryocon import CryoCon
 from devices.drivers.cryocon_models import LoopKind
 from devices.simulators.cryocon import CryoConSimulator
@@ -48,12 +48,11 @@ async def bench(
 
 async def read_through(device: CryoCon) -> None:
     """Wait until every register has been read."""
-    await until(
-        lambda: device.connected and not device.unread and "temperature" in next(iter(device.inputs.values())).live
-    )
+    await until(lambda: device.connected and not device.unread, "the settings are read", 15.0)
     await until(
         lambda: all(live.reading.reason != "no value yet" for live in device.attributes.values()), "all is read"
     )
+    await until(lambda: device.state is not DeviceState.INIT, "the first contact")
 
 
 def value(device: CryoCon, name: str) -> Any:

@@ -178,6 +178,8 @@ class CryoConSimulator:
                     await writer.drain()
         except ConnectionError:
             pass  # the client has gone, which is its right
+        except asyncio.CancelledError:
+            pass  # the loop ends; asyncio's streams would log a traceback for a handler that says so
         finally:
             self._clients.discard(writer)
             writer.close()
