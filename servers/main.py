@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
-DEFAULT_STATE_DIR = Path("var")
+from servers.facility import DEFAULT_STATE_DIR
+
+BROKEN_PIPE_EXIT = 141  # 128 + SIGPIPE, as other programs end there
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -23,6 +26,9 @@ class OneLineErrors(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except BrokenPipeError:  # who read the output has seen enough, as `head` does
+            silence_output()
+            ctx.exit(BROKEN_PIPE_EXIT)
         except Exception as error:
             lines = error_lines(error)
             if not lines:
@@ -30,6 +36,13 @@ class OneLineErrors(click.Group):
         for line in lines:
             click.echo(f"error: {line}", err=True)
         ctx.exit(1)
+
+
+def silence_output() -> None:
+    """Nobody reads it any more: what is still in the buffers goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def error_lines(error: Exception) -> list[str]:
@@ -129,8 +142,11 @@ def env(state_dir: Path, port_offset: int) -> None:
 @server_options
 def serve(instance: str, file_path: Path | None, background: bool, **place: Any) -> None:
     """Serve one instrument (a server instance of the facility) until Ctrl-C."""
-    from servers.facility.instance import Instance
+    from servers.facility.instance import Instance, resume
 
+    if background and not file_path and (line := resume(instance, place["state_dir"])):
+        click.echo(line)
+        return
     found = Instance.find(instance, file_path, **place)
     if background:
         click.echo(found.start_in_background())

@@ -18,7 +18,7 @@ from dsconfig.tangodb import get_classes_properties, get_servers_with_filters, i
 
 from servers.facility import record
 from servers.facility.facility_file import SERVER_NAME, Facility, Properties, short_server_name
-from servers.facility.instance import Instance, stop
+from servers.facility.instance import Instance, resume, stop
 from servers.facility.place import database_of, facility_of
 from servers.facility.rehearsal import rehearse
 from servers.facility.tango_database import open_database
@@ -79,7 +79,7 @@ def register(
         name = short_server_name(server)
         if restart and own:
             stop(name, state_dir)
-            yield Instance(name, facility, host).start_in_background()
+            yield resume(name, state_dir) or Instance(name, facility, host).start_in_background()
         else:
             hint = f"`diptych register {file} --restart` restarts it" if own else "restart it where it runs"
             yield f"{name} runs; what changed (alarm limits too) holds from its next restart: {hint}"

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.core.errors import ConfigurationError
+from devices.core.errors import BadValueError, ConfigurationError
 
 #: Smaller arrays are copied through the pipe: a shared block costs about as much as 64 KiB of pipe, bytes.
 SHARED_FROM = 65536
@@ -203,26 +203,40 @@ def _release(blocks: list[SharedMemory]) -> None:
     blocks.clear()
 
 
+def executor_factory(text: str, name: str = "pipeline") -> Callable[[], Executor]:
+    """What makes the executor of this name; nothing is started yet.
+
+    Raises:
+        BadValueError: it is neither ``thread``, ``thread:N``, ``process``, ``process:N`` nor an importable
+            ``module:factory``.
+    """
+    kind, _, rest = text.partition(":")
+    if kind in ("thread", "process") and (not rest or rest.isdigit()):
+        workers = int(rest or 1)
+        if not 1 <= workers <= 1024:
+            raise BadValueError(f"{text}: 1 to 1024 workers")
+        if kind == "thread":
+            return lambda: ThreadPoolExecutor(workers, thread_name_prefix=name)
+        return lambda: SharedProcessPool(workers)
+    try:
+        factory = getattr(importlib.import_module(kind), rest)
+    except Exception as error:  # a module at import can raise anything
+        raise BadValueError(f"{text!r} is neither thread, process nor module:factory ({error})") from error
+    if not callable(factory):
+        raise BadValueError(f"{text!r} is a {type(factory).__name__}, which makes nothing")
+    return factory  # type: ignore[no-any-return]
+
+
 def make_executor(text: str, name: str = "pipeline") -> Executor:
     """The executor that a property names: ``thread``, ``thread:N``, ``process``, ``process:N`` or ``module:factory``.
 
     Raises:
         ConfigurationError: there is no such thing.
     """
-    kind, _, rest = text.partition(":")
-    if kind in ("thread", "process") and (not rest or rest.isdigit()):
-        workers = int(rest or 1)
-        if not 1 <= workers <= 1024:
-            raise ConfigurationError("executor", [f"{text}: 1 to 1024 workers"])
-        if kind == "thread":
-            return ThreadPoolExecutor(workers, thread_name_prefix=name)
-        return SharedProcessPool(workers)
     try:
-        executor = getattr(importlib.import_module(kind), rest)()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            "executor", [f"{text!r} is neither thread, process nor module:factory ({error})"]
-        ) from error
+        executor = executor_factory(text, name)()
+    except (BadValueError, TypeError, ValueError) as error:
+        raise ConfigurationError("executor", [str(error)]) from error
     if not callable(getattr(executor, "submit", None)):
         raise ConfigurationError("executor", [f"{text!r} gives a {type(executor).__name__}, which has no submit()"])
-    return executor  # type: ignore[no-any-return]
+    return executor

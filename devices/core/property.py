@@ -8,13 +8,14 @@ import enum
 import math
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from devices.core.alarm import Range
 from devices.core.errors import ConfigurationError
+from devices.core.executor import executor_factory
 
 #: Properties that Tango itself keeps beside ours; they are not for the device.
 TANGO_OWN = frozenset(
@@ -25,10 +26,20 @@ TANGO_OWN = frozenset(
 TRUE, FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
-def setting(default: Any = dataclasses.MISSING, *, doc: str = "", limits: Range | None = None) -> Any:
-    """A field of a :class:`Properties` class; without ``default`` it must be given."""
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    doc: str = "",
+    limits: Range | None = None,
+    check: Callable[[Any], object] | None = None,
+) -> Any:
+    """A field of a :class:`Properties` class; without ``default`` it must be given.
+
+    Args:
+        check: called with a value that was given; raises ValueError when it will not do.
+    """
     # By keyword only, so that one without a default may follow those of the base class.
-    return dataclasses.field(default=default, kw_only=True, metadata={"doc": doc, "limits": limits})
+    return dataclasses.field(default=default, kw_only=True, metadata={"doc": doc, "limits": limits, "check": check})
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,11 @@ class Properties:
     """
 
     pv_prefix: str = setting("", doc="What its PV names begin with, e.g. CRYO1:")
-    executor: str = setting("thread", doc="Where pipelines run: thread, process, process:N or module:factory")
+    executor: str = setting(
+        "thread",
+        doc="Where pipelines run: thread, process, process:N or module:factory",
+        check=executor_factory,
+    )
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any], subject: str = "properties") -> Self:
@@ -69,6 +84,8 @@ class Properties:
             try:
                 values[name] = _parse(hints[name], value)
                 _check(values[name], fields[name].metadata.get("limits"))
+                if check := fields[name].metadata.get("check"):
+                    check(values[name])
             except ValueError as error:
                 problems.append(f"{name} = {_shown(value)}: {error}")
         problems += [

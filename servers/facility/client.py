@@ -109,7 +109,7 @@ def call(path: str, words: Sequence[str], wait: bool, *, state_dir: Path, tango_
 
 def describe(device: str, as_json: bool, *, state_dir: Path, tango_host: str | None) -> Iterator[str]:
     """What a device has, for people or, with ``as_json``, for programs."""
-    proxy = _proxy(database_of(state_dir, tango_host), device)
+    proxy = _named(device, state_dir, tango_host)
     description = _description(proxy)
     if description is None:
         yield from _foreign_description(proxy)
@@ -149,15 +149,18 @@ def _proxy(host: str, device: str) -> tango.DeviceProxy:
     return proxy
 
 
+def _named(device: str, state_dir: Path, tango_host: str | None) -> tango.DeviceProxy:
+    """A device by its full Tango name (which needs no facility), or by its name in the facility's database."""
+    return _proxy("" if "://" in device else database_of(state_dir, tango_host), device)
+
+
 def _split(path: str, state_dir: Path, tango_host: str | None) -> tuple[tango.DeviceProxy, str]:
     """A device and the name of one of its attributes or commands, from ``cryo/cryocon/1/setpoint_1``."""
     whole, _, suffix = path.partition("#")
     device, slash, name = whole.rpartition("/")
     if not slash or not name or device.count("/") < 2:
         raise BadValueError(f"{path} is not of the form domain/family/member/name, as in cryo/cryocon/1/setpoint_1")
-    if "://" in path:
-        return _proxy("", f"{device}#{suffix}" if suffix else device), name
-    return _proxy(database_of(state_dir, tango_host), device), name
+    return _named(f"{device}#{suffix}" if suffix else device, state_dir, tango_host), name
 
 
 def _configuration(proxy: tango.DeviceProxy, name: str) -> Any:
@@ -215,7 +218,7 @@ def _argument(name: str, words: Sequence[str], in_type: tango.CmdArgType, comman
         return []
     arguments = command.get("arguments", [])
     if len(arguments) > 1 and not (len(words) == 1 and words[0].lstrip().startswith("{")):
-        return [json.dumps(dict(_named(name, word, arguments) for word in words))]
+        return [json.dumps(dict(_argument_of(name, word, arguments) for word in words))]
     if len(arguments) == 1:  # naming a single argument is allowed too
         words = [word.removeprefix(f"{arguments[0]['name']}=") for word in words]
     if not words:
@@ -223,7 +226,7 @@ def _argument(name: str, words: Sequence[str], in_type: tango.CmdArgType, comman
     return [value_text.parse_argument(name, words, in_type)]
 
 
-def _named(name: str, word: str, arguments: Sequence[dict[str, Any]]) -> tuple[str, Any]:
+def _argument_of(name: str, word: str, arguments: Sequence[dict[str, Any]]) -> tuple[str, Any]:
     key, equals, text = word.partition("=")
     known = {argument["name"]: argument for argument in arguments}
     if not equals or key not in known:

@@ -12,7 +12,7 @@ from servers.facility import address, background, leash, programs, readiness, re
 from servers.facility.environment import adopt
 from servers.facility.facility_file import Facility, full_server_name, read_facility, short_server_name
 from servers.facility.log_file import LogFile
-from servers.facility.place import database_of, facility_of
+from servers.facility.place import database_of, facility_of, words_for
 from servers.facility.process import PYTHON, ending
 
 START_SECONDS: Final = 30.0
@@ -85,11 +85,6 @@ class Instance:
         """
         self._refuse_second()
         state_dir = self.facility.state_dir
-        if self.database and record.running(state_dir) and programs.is_held_back(state_dir, self.name):
-            programs.release(state_dir, self.name)
-            if not readiness.wait_until(self._answers, START_SECONDS):
-                raise TimeoutError(f"{self.name} does not answer: {LogFile.of(state_dir, self.name).last_line()}")
-            return f"{self.name} runs again under the facility"
         command = [*PYTHON, "servers.main", "serve", self.name, "--state-dir", str(state_dir)]
         command += ["--port-offset", str(self.facility.ports.offset)]
         if self.database:
@@ -102,7 +97,7 @@ class Instance:
             happened = "does not answer" if child.returncode is None else ending(child.returncode)
             raise TimeoutError(f"{self.name} {happened}: {LogFile.of(state_dir, self.name).last_line()}")
         alone = "" if self.database else f" at {self._server_host()}, without a database (#dbase=no)"
-        return f"{self.name} runs in the background{alone} (pid {child.pid}); `diptych stop {self.name}` ends it"
+        return f"{self.name} runs in the background{alone} (pid {child.pid}); {self._stop_words} ends it"
 
     def _answers(self) -> bool:
         server = full_server_name(self.name)
@@ -112,12 +107,41 @@ class Instance:
         """Where the server is found: by its database, or itself on the port that the database would have."""
         return self.database or self.facility.ports.endpoint("tango")
 
+    @property
+    def _stop_words(self) -> str:
+        return words_for(f"stop {self.name}", self.facility.state_dir)
+
     def _refuse_second(self) -> None:
         running = record.running(self.facility.state_dir)
         process = background.process(self.facility.state_dir, self.name)
         pid = process.pid if process else running.processes.get(self.name) if running else None
         if pid and pid != os.getpid():  # of a process in the background it is the own one
-            raise BusyError(f"{self.name} runs already (pid {pid}); `diptych stop {self.name}` stops it")
+            raise BusyError(f"{self.name} runs already (pid {pid}); {self._stop_words} stops it")
+
+
+def resume(instance: str, state_dir: Path) -> str | None:
+    """Let the facility start again what `stop` ended; a line to show, None when it holds nothing of this name back.
+
+    Raises:
+        TimeoutError: it does not come back in time; the text has the last line of its log.
+    """
+    name = short_server_name(full_server_name(instance))
+    running = record.running(state_dir)
+    if running is None or not programs.is_held_back(state_dir, name):
+        return None
+    servers = facility_of(None, state_dir, 0, to_run=False).devices
+    programs.release(state_dir, name)
+
+    def is_back() -> bool:
+        now = record.running(state_dir)
+        if now is None or name not in now.processes:
+            return False
+        server = full_server_name(name)
+        return server not in servers or readiness.server_answers(now.tango_host, server)
+
+    if not readiness.wait_until(is_back, START_SECONDS):
+        raise TimeoutError(f"{name} does not answer: {LogFile.of(state_dir, name).last_line()}")
+    return f"{name} runs again under the facility"
 
 
 def stop(instance: str, state_dir: Path) -> str:
@@ -144,4 +168,4 @@ def stop(instance: str, state_dir: Path) -> str:
 
     if not readiness.wait_until(is_gone, STOP_SECONDS):
         raise TimeoutError(f"{name} (pid {known[name]}) still runs after {STOP_SECONDS:g} s")
-    return f"{name} is stopped; `diptych serve {name} --background` starts it again"
+    return f"{name} is stopped; {words_for(f'serve {name} --background', state_dir)} starts it again"

@@ -6,11 +6,12 @@ than one more option to type.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Final
 
 from devices.core.errors import NotConnectedError
-from servers.facility import record
+from servers.facility import DEFAULT_STATE_DIR, record
 from servers.facility.facility_file import Facility, read_facility
 
 DEFAULT_FACILITY: Final = Path("dbconfig/demo.json")
@@ -20,6 +21,12 @@ def default_facility() -> Path:
     """``dbconfig/demo.json`` of this folder, or of the checkout that is installed."""
     checkout = Path(__file__).parents[2] / DEFAULT_FACILITY
     return DEFAULT_FACILITY if DEFAULT_FACILITY.exists() or not checkout.exists() else checkout
+
+
+def words_for(command: str, state_dir: Path) -> str:
+    """A `diptych` command to type, with its ``--state-dir`` where that is not the usual one."""
+    usual = state_dir.absolute() == DEFAULT_STATE_DIR.absolute()
+    return f"`diptych {command}`" if usual else f"`diptych {command} --state-dir {shlex.quote(str(state_dir))}`"
 
 
 def database_of(state_dir: Path, tango_host: str | None) -> str:

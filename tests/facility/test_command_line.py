@@ -133,9 +133,16 @@ def test_changes_are_shown_as_they_come(lab: Up) -> None:
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as monitor:
         assert monitor.stdout is not None
         first = monitor.stdout.readline()
-        tango.DeviceProxy(f"tango://{lab.record()['tango_host']}/test/heater/1").setpoint = 35.25
+        heater = tango.DeviceProxy(f"tango://{lab.record()['tango_host']}/test/heater/1")
+
+        def has_seen_a_change() -> bool:
+            # An event of the first moments may be lost: Tango subscribes in the background.
+            heater.setpoint = 35.25
+            return monitor.poll() is not None
+
+        wait_for(has_seen_a_change, 10.0, "the change is shown")
         second = monitor.stdout.readline()
-        assert monitor.wait(10.0) == 0
+        assert monitor.returncode == 0
     assert re.match(r"\d\d:\d\d:\d\d\.\d{3}  test/heater/1/setpoint  [\d.]+ degC", first)
     assert second.strip().endswith("35.25 degC")
 
@@ -264,7 +271,9 @@ def test_every_wrong_property_and_doubled_pv_is_told_before_anything_starts(tmp_
                     "Diptych": {
                         "all": {
                             "Everything": {
-                                "test/all/1": {"properties": {"channels": ["nine"], "priod": ["1"]}},
+                                "test/all/1": {
+                                    "properties": {"channels": ["nine"], "priod": ["1"], "executor": ["proces"]}
+                                },
                                 "test/all/2": {"properties": {"pv_prefix": ["ALL:"], "period": ["100"]}},
                             },
                             "Missing": {"test/missing/1": {}},
@@ -277,9 +286,10 @@ def test_every_wrong_property_and_doubled_pv_is_told_before_anything_starts(tmp_
     answer = command("up", path, "--state-dir", tmp_path / "state")
     assert answer.returncode == 1
     lines = answer.stderr.splitlines()
-    assert all(line.startswith("error: bench.json: ") for line in lines) and len(lines) == 4, answer.stderr
+    assert all(line.startswith("error: bench.json: ") for line in lines) and len(lines) == 5, answer.stderr
     assert "test/all/1: channels = 'nine': not a whole number" in answer.stderr
     assert "did you mean period?" in answer.stderr
+    assert "test/all/1: executor = 'proces': 'proces' is neither thread, process nor module:factory" in answer.stderr
     assert "test/all/2: period = '100': outside [0.001, 60.0]" in answer.stderr
     assert "test/missing/1: tests.support:Missing cannot be imported" in answer.stderr
     assert is_free(port)
@@ -324,6 +334,19 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, words: list[str], expected:
     assert len(answer.stderr.splitlines()) == 1 and expected in answer.stderr, answer.stderr
 
 
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(lab: Up) -> None:
+    # A pipe nobody reads: the first line that is written finds it closed.
+    words = ["describe", "test/all/1", "--state-dir", str(lab.state_dir)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(
+        [*DIPTYCH, *words], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=30.0, env=environment
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
 def test_help_needs_no_control_system() -> None:
     script = "import sys, servers.main; sys.exit(int(any(m in sys.modules for m in ('tango', 'numpy', 'caproto'))))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
@@ -353,6 +376,8 @@ def test_one_instrument_is_served_alone_without_a_database(tmp_path: Path) -> No
         assert tango.DeviceProxy(f"{device}#dbase=no").command_inout("reverse", "abc") == "cba"
         assert here("put", f"{device}/a_float64#dbase=no", "2.5").exit_code == 0
         assert here("get", f"{device}/a_float64#dbase=no").stdout.strip() == "2.5 mm"
+        described = here("describe", f"{device}#dbase=no", "--state-dir", tmp_path / "no_facility")
+        assert "a_float64" in described.stdout, described.stderr
         second = command(*words, environment=environment)
         assert second.returncode == 1 and "runs already" in second.stderr
     finally:

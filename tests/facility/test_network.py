@@ -24,15 +24,18 @@ EVERYTHING = "tests.support.everything:Everything"
 CLIENT = """
 import sys, threading, tango
 device = tango.DeviceProxy(sys.argv[1])
+puts = [6.5 + number for number in range(50)]
 seen, arrived = [], threading.Event()
 def arrive(event):
     seen.append(event.errors[0].desc if event.err else event.attr_value.value)
-    if seen[-1] == 6.5:
+    if seen[-1] in puts:
         arrived.set()
 device.subscribe_event("a_float64", tango.EventType.CHANGE_EVENT, arrive)
-device.a_float64 = 6.5
-assert arrived.wait(10.0), f"no event of the put: {seen}"
-print(device.a_float64)
+for value in puts:  # an event of the first moments may be lost: Tango subscribes in the background
+    device.a_float64 = value
+    if arrived.wait(0.2):
+        break
+assert seen[-1] == value == device.a_float64, f"no event of the puts: {seen}"
 """
 
 
@@ -109,7 +112,7 @@ def test_a_client_of_another_host_reads_writes_and_gets_events(other_host: Link,
         assert here.split(":")[0] == address.from_here(bind)
         tango.DeviceProxy(f"tango://{here}/test/all/1").a_float64 = 1.25
         answer = other_host.run(CLIENT, f"tango://{other_host.here}:{here.split(':')[1]}/test/all/1")
-        assert answer.stdout.strip() == "6.5", answer.stderr
+        assert answer.returncode == 0, answer.stderr
         assert "Tango has no access rules" in running.output
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -109,6 +110,22 @@ def test_a_server_stops_and_starts_on_request(bench: Up) -> None:
     started = command("serve", "cooler", "--background", "--state-dir", bench.state_dir)
     assert started.returncode == 0, started.stderr
     assert answers(bench, "cooler")
+
+
+def test_what_stop_prints_starts_a_server_or_a_simulator_again(tmp_path: Path) -> None:
+    port = free_port()
+    facility = write_facility(tmp_path, free_port(), simulators={"cold": {"kind": "cryocon", "port": port}})
+    with up(facility, tmp_path / "my state") as running:
+        for name in ("sim.cold", "heater"):
+            stopped = command("stop", name, "--state-dir", running.state_dir)
+            assert stopped.returncode == 0, stopped.stderr
+            assert name not in running.record()["processes"]
+            words = shlex.split(stopped.stdout.split("`")[1])
+            assert words[-2:] == ["--state-dir", str(running.state_dir)]
+            again = command(*words[1:])
+            assert again.stdout == f"{name} runs again under the facility\n", again.stderr
+        assert answers(running, "heater")
+        wait_for(lambda: not is_free(port), 5.0, "the simulator listens again")
 
 
 def test_a_server_that_runs_is_not_started_twice(bench: Up) -> None:
