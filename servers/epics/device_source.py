@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -98,6 +99,8 @@ class DeviceSource:
         self._bursting: set[AttributeSource] = set()
         self._settling: deque[tuple[float, AttributeSource]] = deque()
         self.lanes = Lanes(name)
+        self._life = threading.Lock()  # held by whoever connects, reads or closes
+        self._closed = False
 
     @property
     def problem(self) -> str:
@@ -114,6 +117,57 @@ class DeviceSource:
             tango.DevFailed: the device does not answer.
             DiptychError: it cannot be mirrored.
         """
+        with self._life:
+            if not self._closed:
+                self._connect()
+
+    def lost(self, reason: str) -> None:
+        """The server is gone or does not answer: everything is INVALID/LINK. Returns at once; in any thread."""
+        self.linked, self._problem = False, reason
+        alarm = Alarm(Severity.INVALID, Status.LINK, reason)
+        for attribute in list(self.attributes.values()):
+            attribute.mark(alarm)
+        for command in self.commands:
+            command.mark(alarm)
+
+    def upkeep(self) -> None:
+        """Whatever is due: polls, comparisons, attributes that turned out to have no events. In the upkeep thread."""
+        with self._life:
+            if self.linked and not self._closed:
+                self._upkeep(time.monotonic())
+
+    def next_due(self) -> float:
+        """When ``upkeep`` has something to do by itself, s of the monotonic clock."""
+        times = [self._next_compare]
+        if self._bursting:
+            times.append(self._next_look)
+        if any(attribute.is_polled for attribute in self.attributes.values()):
+            times.append(self._next_poll)
+        if self._settling:
+            times.append(self._settling[0][0])
+        return min(times)
+
+    def close(self) -> None:
+        """Leave the device and take its records out. Waits for the puts under way (Tango ends them at 3 s)."""
+        self._closed = True
+        with self._life:
+            self.linked, self._problem = False, "no longer mirrored"
+            for command in self.commands:
+                command.close()
+            self._unsubscribe()
+            self._registry.unregister(self.name)
+        self.lanes.close()
+
+    def demand_link(self, pv: str) -> None:
+        """Do nothing when the device is there.
+
+        Raises:
+            NotConnectedError: it is not.
+        """
+        if not self.linked:
+            raise NotConnectedError(f"{pv}: {self.name} does not answer: {self.problem}")
+
+    def _connect(self) -> None:
         self._unsubscribe()
         self.proxy = tango.DeviceProxy(self.name)
         spec = read_device(self.proxy, self.choices)
@@ -131,20 +185,7 @@ class DeviceSource:
         for command in self.commands:
             command.connected()
 
-    def lost(self, reason: str) -> None:
-        """The server is gone or does not answer: everything is INVALID/LINK. Returns at once; in any thread."""
-        self.linked, self._problem = False, reason
-        alarm = Alarm(Severity.INVALID, Status.LINK, reason)
-        for attribute in list(self.attributes.values()):
-            attribute.mark(alarm)
-        for command in self.commands:
-            command.mark(alarm)
-
-    def upkeep(self) -> None:
-        """Whatever is due: polls, comparisons, attributes that turned out to have no events. In the upkeep thread."""
-        if not self.linked:
-            return
-        now = time.monotonic()
+    def _upkeep(self, now: float) -> None:
         attributes = list(self.attributes.values())
         self._leave_events([attribute for attribute in attributes if not attribute.has_events])
         while self._settling and self._settling[0][0] <= now:
@@ -161,35 +202,6 @@ class DeviceSource:
         if now >= self._next_poll:
             self._next_poll = now + self.period
             self._read([attribute for attribute in attributes if attribute.is_polled])
-
-    def next_due(self) -> float:
-        """When ``upkeep`` has something to do by itself, s of the monotonic clock."""
-        times = [self._next_compare]
-        if self._bursting:
-            times.append(self._next_look)
-        if any(attribute.is_polled for attribute in self.attributes.values()):
-            times.append(self._next_poll)
-        if self._settling:
-            times.append(self._settling[0][0])
-        return min(times)
-
-    def close(self) -> None:
-        """Leave the device and take its records out. Waits for the puts under way (Tango ends them at 3 s)."""
-        self.linked, self._problem = False, "no longer mirrored"
-        for command in self.commands:
-            command.close()
-        self._unsubscribe()
-        self._registry.unregister(self.name)
-        self.lanes.close()
-
-    def demand_link(self, pv: str) -> None:
-        """Do nothing when the device is there.
-
-        Raises:
-            NotConnectedError: it is not.
-        """
-        if not self.linked:
-            raise NotConnectedError(f"{pv}: {self.name} does not answer: {self.problem}")
 
     def _compare_bursts(self, attributes: Sequence[AttributeSource], now: float) -> None:
         """Have the values compared whose events came so fast that the last one may have been lost."""

@@ -161,8 +161,8 @@ class Mirror:
 
     def statistics(self) -> dict[str, Any]:
         """Counters since the start, and how each server and device is (an empty text is well)."""
-        servers = {upkeep.server: upkeep.link.reason for upkeep in self._upkeeps.values() if upkeep.link}
-        unplaced = {device.name: "its server is not known yet" for device in self._unplaced}
+        servers = {upkeep.server: upkeep.link.reason for upkeep in list(self._upkeeps.values()) if upkeep.link}
+        unplaced = {device.name: "its server is not known yet" for device in list(self._unplaced)}
         return {
             "uptime_s": time.monotonic() - self._started if self._started else 0.0,
             "memory_bytes": psutil.Process().memory_info().rss,
@@ -183,7 +183,7 @@ class Mirror:
             "audit_lines": self.audit.lines,
             "audit_lost": self.audit.lost,
             "servers": servers,
-            "devices": {source.name: source.problem for source in self._devices.values()} | unplaced,
+            "devices": {source.name: source.problem for source in list(self._devices.values())} | unplaced,
         }
 
     def register(self, device: str, part: str, records: Iterable[Record]) -> None:

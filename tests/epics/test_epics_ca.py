@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ import caproto as ca
 import numpy as np
 import pytest
 from caproto import AccessRights, ChannelType
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from devices.core.errors import BusyError, ConfigurationError
 from servers.epics.access import Access, Client, Rule
@@ -63,6 +66,15 @@ def bench() -> Iterator[Bench]:
         yield running
     finally:
         running.server.stop()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[tuple[Bench, RawClient]]:
+    """A server and a client for all examples of one test."""
+    running = Bench()
+    with RawClient(running.server.port) as client:
+        yield running, client
+    running.server.stop()
 
 
 def test_a_value_comes_with_its_time_severity_unit_and_bounds(bench: Bench) -> None:
@@ -311,6 +323,27 @@ def test_rubbish_ends_its_own_connection_only(bench: Bench, rubbish: bytes) -> N
             while bad.recv(4096):
                 pass
         assert client.read("T.EGU").data[0] == b"K"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    messages=st.lists(
+        st.tuples(
+            st.integers(0, 28), st.integers(0, 64), st.integers(0, 40), st.integers(0, 5), st.binary(max_size=64)
+        ),
+        max_size=6,
+    )
+)
+def test_no_message_whatever_harms_another_client(
+    shared: tuple[Bench, RawClient], messages: list[tuple[int, int, int, int, bytes]]
+) -> None:
+    server, other = shared
+    with socket.create_connection(("127.0.0.1", server.server.port)) as bad:
+        for command, size, data_type, number, payload in messages:
+            header = struct.pack(">HHHHII", command, size, data_type, 1, number, number)
+            with contextlib.suppress(ConnectionError):
+                bad.sendall(header + payload[:size].ljust(size, b"\0"))
+        assert other.read("T.EGU").data[0] == b"K"
 
 
 def test_rubbish_by_udp_is_ignored(bench: Bench) -> None:

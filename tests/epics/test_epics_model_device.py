@@ -147,6 +147,26 @@ def test_bounds_changed_in_tango_are_judged_by_at_once(channels: RawClient, devi
     until(lambda: channels.read(severity).data[0] == 0, "good again")
 
 
+def test_a_bound_set_where_there_was_none_is_found_out(channels: RawClient, device: tango.DeviceProxy) -> None:
+    config = device.get_attribute_config("fast")
+    config.alarms.max_alarm = "5"
+    device.set_attribute_config(config)
+    time.sleep(0.2)  # the device adopts it within 0.1 s
+    channels.put("ALL1:PublishValue", json.dumps({"name": "fast", "value": 6.5}).encode())
+    channel = channels.channel("ALL1:Fast")
+
+    def seen() -> tuple[int, int]:
+        found = channels.read(channel, ChannelType.STS_DOUBLE).metadata
+        return int(found.severity), int(found.status)
+
+    until_equal(seen, (Severity.MAJOR, Status.HIHI))
+    assert channels.read("ALL1:Fast.HIHI").data[0] == 5.0
+    config.alarms.max_alarm = "Not specified"
+    device.set_attribute_config(config)
+    channels.put("ALL1:PublishValue", json.dumps({"name": "fast", "value": 7.5}).encode())
+    until_equal(seen, (Severity.NO_ALARM, Status.NO_ALARM))
+
+
 def test_an_operation_of_the_model_completes_its_put(channels: RawClient, pva: Context) -> None:
     begun = time.monotonic()
     assert channels.put("ALL1:Expose", [0.5]).status.success
