@@ -6,30 +6,30 @@ upkeep thread of its server (connecting, comparing, polling) or in the device's 
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
+import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 import tango
-from tango import EventSubMode, EventType
 
 from devices.core.errors import BadValueError, DiptychError, NotConnectedError, RangeError
 from devices.core.live import check_limits
 from servers.epics.alarm import UNDEFINED, Alarm, Severity, Status
 from servers.epics.attribute_source import AttributeSource
 from servers.epics.commands import CommandSource
+from servers.epics.comparisons import SETTLE_TIME, Comparisons
 from servers.epics.declaration import DeviceSpec
 from servers.epics.failures import failure
 from servers.epics.inquiry import Choices, facts_of, read_device
 from servers.epics.lanes import Lanes
 from servers.epics.records import Put, PutHandler, Record
+from servers.epics.subscriptions import Subscriptions
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +37,6 @@ NO_EVENTS = {"API_AttributePollingNotStarted", "API_EventPropertiesNotSet"}
 LOSSES = {"API_EventTimeout", "API_MissedEvents"}
 UNREACHABLE = {"API_CantConnectToDevice", "API_CorbaException", "API_ServerNotRunning", "API_DeviceNotExported"}
 OPERATION_ATTRIBUTES = {"operation", "operation_id", "progress", "operation_error"}
-COMPARE_PERIOD = 10.0  # s; how often a value in a burst of events is compared by a read
-BURST = 50  # events in that time
-LOOK_PERIOD = 0.5  # s; a burst without an event for so long is over, and its last value is compared
-SETTLE_TIME = 0.5  # s; after a put an event from before it may still be on its way
 
 
 class Registry(Protocol):
@@ -90,14 +86,9 @@ class DeviceSource:
         self.attributes: dict[str, AttributeSource] = {}
         self.commands: list[CommandSource] = []
         self._registry, self._counters = registry, counters
-        self._subscriptions: list[int] = []
-        self._conf_subscriptions: list[int] = []
-        self._by_attribute: dict[str, int] = {}
-        self._generation = itertools.count()
-        self._current = -1
-        self._next_poll = self._next_compare = self._next_look = 0.0
-        self._bursting: set[AttributeSource] = set()
-        self._settling: deque[tuple[float, AttributeSource]] = deque()
+        self._subscriptions = Subscriptions(self._on_change, self._adopt_configuration)
+        self._comparisons = Comparisons()
+        self._next_poll = 0.0
         self.lanes = Lanes(name)
         self._life = threading.Lock()  # held by whoever connects, reads or closes
         self._closed = False
@@ -138,14 +129,8 @@ class DeviceSource:
 
     def next_due(self) -> float:
         """When ``upkeep`` has something to do by itself, s of the monotonic clock."""
-        times = [self._next_compare]
-        if self._bursting:
-            times.append(self._next_look)
-        if any(attribute.is_polled for attribute in self.attributes.values()):
-            times.append(self._next_poll)
-        if self._settling:
-            times.append(self._settling[0][0])
-        return min(times)
+        is_polled = any(attribute.is_polled for attribute in self.attributes.values())
+        return min(self._comparisons.next_due(), self._next_poll if is_polled else math.inf)
 
     def close(self) -> None:
         """Leave the device and take its records out. Waits for the puts under way (Tango ends them at 3 s)."""
@@ -154,7 +139,7 @@ class DeviceSource:
             self.linked, self._problem = False, "no longer mirrored"
             for command in self.commands:
                 command.close()
-            self._unsubscribe()
+            self._subscriptions.end()
             self._registry.unregister(self.name)
         self.lanes.close()
 
@@ -168,7 +153,7 @@ class DeviceSource:
             raise NotConnectedError(f"{pv}: {self.name} does not answer: {self.problem}")
 
     def _connect(self) -> None:
-        self._unsubscribe()
+        self._subscriptions.end()
         self.proxy = tango.DeviceProxy(self.name)
         spec = read_device(self.proxy, self.choices)
         if self.spec is None or spec.shape != self.spec.shape:
@@ -178,20 +163,18 @@ class DeviceSource:
                 self.attributes[attribute.name].configure(attribute.facts)
         self.spec = spec
         self.linked, self._problem = True, ""
-        self._subscribe()
+        self._subscriptions.begin(self.proxy, self.attributes)
         # Tango completes the subscriptions one by one, 3 ms each (measured); the values are wanted now.
         self._read([attribute for attribute in self.attributes.values() if attribute.spec.rank < 2])
-        self._next_compare = time.monotonic() + COMPARE_PERIOD
         for command in self.commands:
             command.connected()
 
     def _upkeep(self, now: float) -> None:
         attributes = list(self.attributes.values())
-        self._leave_events([attribute for attribute in attributes if not attribute.has_events])
-        while self._settling and self._settling[0][0] <= now:
-            self._settling.popleft()[1].verify = True
-        self._compare_bursts(attributes, now)
+        self._comparisons.mark_due(attributes, now)
         for attribute in attributes:
+            if not attribute.has_events and self._subscriptions.leave(attribute):
+                self._next_poll = 0.0
             if attribute.doubts_bounds:
                 self._ask_bounds(attribute)
         due = [attribute for attribute in attributes if attribute.verify and not attribute.is_polled]
@@ -202,24 +185,6 @@ class DeviceSource:
         if now >= self._next_poll:
             self._next_poll = now + self.period
             self._read([attribute for attribute in attributes if attribute.is_polled])
-
-    def _compare_bursts(self, attributes: Sequence[AttributeSource], now: float) -> None:
-        """Have the values compared whose events came so fast that the last one may have been lost."""
-        if now >= self._next_look:
-            self._next_look = now + LOOK_PERIOD
-            for attribute in list(self._bursting):
-                if attribute.events == attribute.seen_events:
-                    self._bursting.discard(attribute)
-                    attribute.verify = True
-                    attribute.events = 0
-                attribute.seen_events = attribute.events
-        if now >= self._next_compare:
-            self._next_compare = now + COMPARE_PERIOD
-            for attribute in attributes:
-                if attribute in self._bursting or attribute.failed:
-                    attribute.verify = True
-                else:
-                    attribute.events = attribute.seen_events = 0
 
     def _build(self, spec: DeviceSpec) -> None:
         """Make all records anew; clients of the old ones are disconnected and find the new ones."""
@@ -267,7 +232,7 @@ class DeviceSource:
             return
         attribute.accepted(put.value, time.time_ns(), SETTLE_TIME)
         put.finish()
-        self._settle(attribute)
+        self._comparisons.settle(attribute)
         attribute.verify = True
         self.wake()
 
@@ -281,59 +246,17 @@ class DeviceSource:
             return
         self._adopt_configuration(attribute, info)
 
-    def _settle(self, attribute: AttributeSource) -> None:
-        """Have a value compared in a moment, when what is under way has arrived."""
-        self._settling.append((time.monotonic() + SETTLE_TIME, attribute))
-
-    def _subscribe(self) -> None:
-        self._current = generation = next(self._generation)
-        for name, attribute in self.attributes.items():
-            attribute.has_events, attribute.is_subscribed, attribute.events = True, False, 0
-            on_change = partial(self._on_change, generation, attribute)
-            number = self.proxy.subscribe_event(name, EventType.CHANGE_EVENT, on_change, EventSubMode.AsyncRead)
-            self._by_attribute[name] = number
-        for name, attribute in self.attributes.items():
-            writable = attribute.setpoint is not None
-            if attribute.spec.kind.is_number and (writable or attribute.readback.facts.has_bounds):
-                changed = partial(self._on_configuration, generation, attribute)
-                number = self.proxy.subscribe_event(name, EventType.ATTR_CONF_EVENT, changed, EventSubMode.AsyncRead)
-                self._conf_subscriptions.append(number)
-
-    def _unsubscribe(self) -> None:
-        self._current = -1
-        for number in (*self._by_attribute.values(), *self._conf_subscriptions):
-            try:
-                self.proxy.unsubscribe_event(number)
-            except (tango.DevFailed, KeyError) as error:
-                log.debug("%s: unsubscribing: %s", self.name, error)
-        self._by_attribute.clear()
-        self._conf_subscriptions.clear()
-
-    def _leave_events(self, attributes: Sequence[AttributeSource]) -> None:
-        """Unsubscribe from what pushes no events; Tango would try again every 10 s for ever."""
-        for attribute in attributes:
-            number = self._by_attribute.pop(attribute.spec.name, None)
-            if number is not None:
-                self._next_poll = 0.0
-                try:
-                    self.proxy.unsubscribe_event(number)
-                except (tango.DevFailed, KeyError) as error:
-                    log.debug("%s: unsubscribing: %s", self.name, error)
-
-    def _on_change(self, generation: int, attribute: AttributeSource, event: Any) -> None:
-        if generation != self._current or not self.linked:
+    def _on_change(self, attribute: AttributeSource, event: Any) -> None:
+        if not self.linked:
             return
         if event.err:
             self._on_error(attribute, event.errors[0])
             return
         self._counters.events += 1
-        attribute.events += 1
         attribute.is_subscribed = True
-        if attribute.events == BURST:
-            self._bursting.add(attribute)
-            self.wake()
+        is_burst = self._comparisons.count(attribute)
         attribute.take(event.attr_value, is_event=True)
-        if attribute.doubts_bounds:
+        if is_burst or attribute.doubts_bounds:
             self.wake()
         name = attribute.spec.name.lower()
         if name in OPERATION_ATTRIBUTES and self.spec is not None and self.spec.has_operations:
@@ -360,16 +283,12 @@ class DeviceSource:
             self.wake()
         elif error.reason in LOSSES:
             self._counters.event_losses += 1
-            if attribute not in self._bursting:  # the end of a burst is compared anyway
+            if not self._comparisons.is_bursting(attribute):  # the end of a burst is compared anyway
                 attribute.verify = True
                 self.wake()
         elif error.reason not in UNREACHABLE:  # those are the link watch's business
             attribute.fail(f"{error.reason}: {' '.join(error.desc.split())}")
-            self._settle(attribute)
-
-    def _on_configuration(self, generation: int, attribute: AttributeSource, event: Any) -> None:
-        if generation == self._current and not event.err:
-            self._adopt_configuration(attribute, event.attr_conf)
+            self._comparisons.settle(attribute)
 
     def _adopt_configuration(self, attribute: AttributeSource, info: Any) -> None:
         known = {"precision": attribute.spec.facts.precision, "hysteresis": attribute.spec.facts.hysteresis}
@@ -388,6 +307,9 @@ class DeviceSource:
             answers = self.proxy.read_attributes([attribute.spec.name for attribute in attributes])
         except tango.DevFailed as failed:
             log.debug("%s cannot be read: %s", self.name, failure(failed))
+            for attribute in attributes:
+                if not attribute.has_events and self.linked:
+                    attribute.fail(str(failure(failed)))
             return
         for attribute, answer, before in zip(attributes, answers, events, strict=True):
             if not self.linked:
