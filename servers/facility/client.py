@@ -6,6 +6,7 @@ import json
 import queue
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +19,15 @@ from servers.facility.spelling import did_you_mean
 from servers.facility.tango_database import open_database
 
 TIMEOUT_MILLISECONDS: Final = 5000
+LIST_TIMEOUT_MILLISECONDS: Final = 1000
 OPERATION_POLL_SECONDS: Final = 0.3
 
 
 def list_devices(pattern: str, *, state_dir: Path, tango_host: str | None) -> Iterator[str]:
     """One line for each device that runs: name, State, class, server."""
     host = database_of(state_dir, tango_host)
-    rows = [_device_row(host, name) for name in _devices(host, pattern)]
+    with ThreadPoolExecutor(16) as pool:  # one that hangs costs seconds, and several as much as one
+        rows = list(pool.map(lambda name: _device_row(host, name), _devices(host, pattern)))
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     for row in rows:
         yield "  ".join(text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True)).rstrip()
@@ -127,6 +130,7 @@ def _devices(host: str, pattern: str) -> list[str]:
 def _device_row(host: str, name: str) -> tuple[str, str, str, str]:
     try:
         proxy = _proxy(host, name)
+        proxy.set_timeout_millis(LIST_TIMEOUT_MILLISECONDS)
         state = str(proxy.state())
         info = proxy.info()
     except tango.DevFailed:

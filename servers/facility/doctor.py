@@ -14,9 +14,10 @@ from typing import Final
 import psutil
 
 from devices.core.errors import ConfigurationError
-from servers.facility import address, background, port_check, readiness, record
+from servers.facility import address, background, port_check, programs, readiness, record
 from servers.facility.environment import facility_environment, foreign_variables
-from servers.facility.place import facility_of
+from servers.facility.facility_file import short_server_name
+from servers.facility.place import facility_of, words_for
 from servers.facility.ports import Ports
 
 # Beside /etc/tangorc, cppTango looks into the home folder of the password database, not into $HOME.
@@ -44,7 +45,7 @@ def examine(*, state_dir: Path, port_offset: int, tango_host: str | None) -> lis
     findings += _tangorc(host)
     if running or tango_host:
         findings += _polling(host)
-    findings += _silent(running)
+    findings += _silent(running, state_dir)
     findings += _twins(state_dir, running)
     findings += _clock(state_dir)
     findings += _disk(state_dir)
@@ -96,13 +97,28 @@ def _polling(tango_host: str) -> Iterator[str]:
                 )
 
 
-def _silent(running: record.Running | None) -> Iterator[str]:
+def _silent(running: record.Running | None, state_dir: Path) -> Iterator[str]:
     if running is None:
         return
     if not running.ready:
         yield f"the facility of pid {running.pid} is not ready yet: see its output and the logs"
     if not readiness.database_answers(running.tango_host):
         yield f"the Tango database at {running.tango_host} does not answer: see log/database.log"
+        return
+    if not running.ready:
+        return  # what is missing yet is in its output
+    try:
+        servers = facility_of(None, state_dir, 0, to_run=False).start_order
+    except ConfigurationError:
+        return  # told already
+    for server in readiness.silent_servers(running.tango_host, servers):
+        name = short_server_name(server)
+        if programs.is_held_back(state_dir, name):
+            yield f"{name} was stopped by request: {words_for(f'serve {name} --background', state_dir)} starts it again"
+        elif pid := running.processes.get(name):
+            yield f"{name} (pid {pid}) does not answer: see log/{name}.log; `kill -9 {pid}` has it started again"
+        else:
+            yield f"{name} does not run at the moment: see log/{name}.log and log/facility.log"
 
 
 def _twins(state_dir: Path, running: record.Running | None) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from devices.core.errors import NotConnectedError
@@ -31,7 +32,8 @@ def database_answers(tango_host: str) -> bool:
     from servers.facility.tango_database import open_database
 
     try:
-        open_database(tango_host).get_info()
+        # Not get_info: it has the path of the database in another encoding, and an umlaut there is an error.
+        open_database(tango_host).get_device_exported("sys/database/*")
     except (NotConnectedError, tango.DevFailed):
         return False
     return True
@@ -46,6 +48,14 @@ def server_answers(tango_host: str, server: str, *, has_database: bool = True) -
         has_database: whether HOST:PORT is a database.
     """
     return _state(tango_host, f"dserver/{server}{'' if has_database else '#dbase=no'}") is not None
+
+
+def silent_servers(tango_host: str, servers: Iterable[str]) -> list[str]:
+    """Those of the servers whose admin device does not answer; all are asked at once."""
+    names = list(servers)
+    with ThreadPoolExecutor(max(1, len(names))) as pool:
+        answers = pool.map(lambda name: server_answers(tango_host, name), names)
+        return [name for name, answer in zip(names, answers, strict=True) if not answer]
 
 
 def device_states(tango_host: str, devices: Iterable[str]) -> dict[str, str | None]:

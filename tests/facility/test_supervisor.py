@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -115,7 +116,7 @@ def test_a_server_stops_and_starts_on_request(bench: Up) -> None:
 def test_what_stop_prints_starts_a_server_or_a_simulator_again(tmp_path: Path) -> None:
     port = free_port()
     facility = write_facility(tmp_path, free_port(), simulators={"cold": {"kind": "cryocon", "port": port}})
-    with up(facility, tmp_path / "my state") as running:
+    with up(facility, tmp_path / "mein Zustand ä") as running:
         for name in ("sim.cold", "heater"):
             stopped = command("stop", name, "--state-dir", running.state_dir)
             assert stopped.returncode == 0, stopped.stderr
@@ -126,6 +127,20 @@ def test_what_stop_prints_starts_a_server_or_a_simulator_again(tmp_path: Path) -
             assert again.stdout == f"{name} runs again under the facility\n", again.stderr
         assert answers(running, "heater")
         wait_for(lambda: not is_free(port), 5.0, "the simulator listens again")
+
+
+def test_doctor_names_a_server_that_hangs(bench: Up) -> None:
+    pid = bench.pid("cooler")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        told = command("doctor", "--state-dir", bench.state_dir).stdout
+        assert f"cooler (pid {pid}) does not answer" in told
+        assert "heater" not in told
+        listed = command("ls", "--state-dir", bench.state_dir).stdout
+        assert re.search("test/cooler/1 +no answer", listed) and re.search("test/heater/1 +ON", listed)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert "cooler" not in command("doctor", "--state-dir", bench.state_dir).stdout
 
 
 def test_a_server_that_runs_is_not_started_twice(bench: Up) -> None:
