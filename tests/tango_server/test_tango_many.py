@@ -92,5 +92,5 @@ def test_classes_side_by_side_serve_what_is_theirs(port: int) -> None:
     stress = proxy(port, "many/stress/1")
     assert stress.info().dev_class == "Stress"
     stress.publish_all(0.3)
-    wait_until(lambda: stress.published > 10, 3.0)
+    wait_until(lambda: (stress.published or 0) > 10, 3.0)
     assert proxy(port, "many/everything/3").info().dev_class == "Everything"

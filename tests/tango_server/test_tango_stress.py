@@ -53,7 +53,7 @@ def test_pushes_and_reads_at_once_leave_the_server_alive_and_no_value_torn(tmp_p
     with serving("tests.support.stress:Stress", "test/stress/1", folder=tmp_path) as server:
         proxy = server.proxy()
         proxy.publish_all(SECONDS)
-        wait_until(lambda: proxy.published > 10, 5.0, "it publishes")
+        wait_until(lambda: (proxy.published or 0) > 10, 5.0, "it publishes")
         results: Queue[tuple[int, str]] = context.Queue()
         readers = [context.Process(target=read_all, args=(server.address, SECONDS - 2.0, results)) for _ in range(3)]
         for reader in readers:
