@@ -109,7 +109,8 @@ class EpicsMirror(Device):
     async def reload(self) -> None:
         """Read the list of devices and the access rules again; clients of unchanged devices notice nothing."""
         if self.mirror is not None:
-            self.mirror.reload(await asyncio.to_thread(self._config))
+            config = await asyncio.to_thread(self._config)
+            await asyncio.to_thread(self.mirror.reload, config)
 
     @command(pv_name="ListPVs")
     async def list_pvs(self) -> dict[str, Any]:
