@@ -37,7 +37,11 @@ class LogFile:
 
     def limit(self) -> None:
         """Set a long log aside. The file stays the same one, since the process has it open for appending."""
+        aside = self.path.with_suffix(".log.1")
         with contextlib.suppress(FileNotFoundError):
             if self.path.stat().st_size > LIMIT_BYTES:
-                shutil.copyfile(self.path, self.path.with_suffix(".log.1"))
+                try:
+                    shutil.copyfile(self.path, aside)
+                except OSError:  # the disk is full, and needs the room more than the old lines
+                    aside.unlink(missing_ok=True)
                 os.truncate(self.path, 0)

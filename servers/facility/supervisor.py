@@ -60,6 +60,7 @@ class Supervisor:
         self._began = time.monotonic()
         self._stop = asyncio.Event()
         self._ready = False
+        self._record_is_old = False
         self._processes: dict[str, Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._leash_fd = -1
@@ -181,6 +182,8 @@ class Supervisor:
                 checked = time.monotonic()
                 for process in self._processes.values():
                     process.log.limit()
+                if self._record_is_old:
+                    self._write_record()
             await asyncio.sleep(HOLD_CHECK_SECONDS)
 
     async def _obey_hold(self, name: str, process: Process) -> None:
@@ -270,7 +273,7 @@ class Supervisor:
 
     def _write_record(self) -> None:
         table = self.facility.ports.table
-        record.Running(
+        now = record.Running(
             pid=os.getpid(),
             facility=str(self.facility.path),
             tango_host=self.tango_host,
@@ -279,11 +282,18 @@ class Supervisor:
             offset=self.facility.ports.offset,
             own_database=self._own_database,
             ready=self._ready,
-        ).write(self.facility.state_dir)
+        )
+        was_old, self._record_is_old = self._record_is_old, False
+        try:
+            now.write(self.facility.state_dir)
+        except OSError as error:  # a full disk is no reason to end instruments
+            self._record_is_old = True
+            if not was_old:
+                self._announce(f"{self.facility.state_dir}: {error.strerror}; `diptych` commands may see old processes")
 
     def _announce(self, line: str) -> None:
         self._show(f"{time.monotonic() - self._began:6.1f} s  {line}")
-        with self._log.path.open("a") as log:
+        with contextlib.suppress(OSError), self._log.path.open("a") as log:  # the disk may be full
             log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {line}\n")
 
     @staticmethod

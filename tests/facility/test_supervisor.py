@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shlex
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -194,6 +196,30 @@ def test_a_facility_starts_again_after_it_was_killed(tmp_path: Path) -> None:
         wait_for(lambda: not running.family(), STOP_SECONDS, "the first one is gone")
     with up(facility, tmp_path / "state") as running:
         assert answers(running, "heater")
+
+
+def test_on_a_full_disk_the_others_go_on_and_all_is_well_once_there_is_room(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    try:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "small", str(disk)]
+        subprocess.run(mount, check=True, capture_output=True, text=True, timeout=10.0)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"a small disk cannot be made here: {getattr(error, 'stderr', '') or error}")
+    try:
+        with up(write_facility(tmp_path, free_port(), ("heater", "cooler")), disk / "state") as running:
+            first, cooler = running.pid("heater"), device(running, "cooler")
+            with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+                while filler.write(bytes(4096)) == 4096:
+                    pass
+            os.kill(first, signal.SIGKILL)
+            wait_for(lambda: "No space left on device" in running.output, BACK_SECONDS, "it says so")
+            assert cooler.setpoint == 21.5
+            (disk / "filler").unlink()  # without room the database takes no new address of a server
+            wait_for(lambda: answers(running, "heater"), 4 * BACK_SECONDS, "the heater is back")
+            wait_for(lambda: running.pid("heater") != first, 15.0, "what runs is on record again")
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False, capture_output=True, timeout=10.0)
 
 
 def test_two_facilities_run_side_by_side_with_a_port_offset(bench: Up, tmp_path: Path) -> None:
