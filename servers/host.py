@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import functools
 import gc
 import importlib
 import logging
@@ -108,9 +109,9 @@ class Host:
         if self.tango_host is not None:
             os.environ["TANGO_HOST"] = self.tango_host
         else:
-            names = [f"{name}::{device}" for name, devices in self._classes().items() for device in devices]
+            names = [f"{name}::{device}" for name, devices in self._classes.items() for device in devices]
             arguments += ["-nodb", "-dlist", ",".join(names)]
-        classes = [self._tango_class(name) for name in self._classes()]
+        classes = [self._tango_class(name) for name in self._classes]
         self.loop_thread.start()
         try:
             tango.server.run(
@@ -132,7 +133,9 @@ class Host:
         """Ask the server to end; safe in a signal handler."""
         self._stop.set()
 
+    @functools.cached_property
     def _classes(self) -> Mapping[str, list[str]]:
+        # Asked once: a database that dies while the server starts must not end it.
         if self.tango_host is None:
             return {name: list(devices) for name, devices in self.facility.server(self.server).items()}
         database = tango.Database()
@@ -174,7 +177,7 @@ class Host:
         util = tango.Util.instance()
         return [
             device
-            for name in self._classes()
+            for name in self._classes
             for device in util.get_device_list_by_class(name)
             if isinstance(device, TangoDevice)
         ]
