@@ -200,11 +200,21 @@ def register(file: Path, dry_run: bool, restart: bool, **place: Any) -> None:
 
 @main.command("ls")
 @click.argument("pattern", default="*")
-@click.option("--pvs", is_flag=True, help="The PVs of each device instead.")
+@click.option("--pvs", is_flag=True, help="The PVs that are served instead.")
+@click.option("--archive", is_flag=True, help="Only the PVs that an archiver should record.")
+@click.option("--json", "as_json", is_flag=True, help="With --archive: as the EPICS Archiver Appliance takes it.")
 @client_options
-def list_devices(pattern: str, pvs: bool, **place: Any) -> None:
+def list_devices(pattern: str, pvs: bool, archive: bool, as_json: bool, **place: Any) -> None:
     """List the devices that run, with state and server."""
-    for line in (client().list_pvs if pvs else client().list_devices)(pattern, **place):
+    from servers.facility import pv_list
+
+    if as_json and not archive:
+        raise click.UsageError("--json goes with --archive")
+    if archive:
+        lines = pv_list.archive_list(pattern, as_json=as_json, **place)
+    else:
+        lines = (pv_list.list_pvs if pvs else client().list_devices)(pattern, **place)
+    for line in lines:
         click.echo(line)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import importlib.metadata
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +114,11 @@ class EpicsMirror(Device):
 
     @command(pv_name="ListPVs")
     async def list_pvs(self) -> dict[str, Any]:
-        """Every PV with its device, and the names that clash."""
+        """Every PV with its device, type and level, and the names that clash."""
         if self.mirror is None:
             return {"pvs": [], "clashes": []}
         return {
-            "pvs": [[entry.name, entry.device, entry.part] for entry in self.mirror.list_pvs()],
+            "pvs": [asdict(entry) for entry in self.mirror.list_pvs()],
             "clashes": [str(clash) for clash in self.mirror.clashes],
         }
 

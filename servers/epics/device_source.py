@@ -207,7 +207,7 @@ class DeviceSource:
                 log.warning("%s: command %s is not mirrored: %s", self.name, command.name, error)
             else:
                 self.commands.append(runner)
-                self._registry.register(self.name, command.name, runner.records)
+                self._registry.register(self.name, f"{command.name}()", runner.records)
 
     def _put_handler(self, attribute: AttributeSource) -> PutHandler:
         def handler(put: Put) -> None:

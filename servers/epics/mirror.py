@@ -41,7 +41,13 @@ FIND_PERIOD = 1.0  # s between two questions to a database that does not answer
 
 @dataclass(frozen=True)
 class PvEntry:
-    """One line of the list of PVs."""
+    """One line of the list of PVs.
+
+    Attributes:
+        part: the attribute, or the command with ``()``.
+        kind: element type, as a device description spells it; ``rank`` 0 scalar, 1 array, 2 image.
+        level: who may write, ``operator`` or ``expert``.
+    """
 
     name: str
     device: str
@@ -49,6 +55,7 @@ class PvEntry:
     kind: str
     rank: int
     is_writable: bool
+    level: str
 
 
 class Mirror:
@@ -150,7 +157,7 @@ class Mirror:
         with self._lock:
             owner = {pv: (device, part) for device, pvs in self._owners.items() for pv, part in pvs.items()}
             return [
-                PvEntry(name, *owner[name], record.kind.value, record.rank, record.handler is not None)
+                PvEntry(name, *owner[name], record.kind.value, record.rank, record.handler is not None, record.level)
                 for name, record in sorted(self._records.items())
             ]
 

@@ -33,16 +33,6 @@ def list_devices(pattern: str, *, state_dir: Path, tango_host: str | None) -> It
         yield "  ".join(text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True)).rstrip()
 
 
-def list_pvs(pattern: str, *, state_dir: Path, tango_host: str | None) -> Iterator[str]:
-    """Every PV name of the devices that describe themselves."""
-    from servers.epics.names import device_pvs
-
-    host = database_of(state_dir, tango_host)
-    for name in _devices(host, pattern):
-        if (description := _description(_proxy(host, name))) and description["pv_prefix"]:
-            yield from device_pvs(description)
-
-
 def get(path: str, *, state_dir: Path, tango_host: str | None) -> str:
     """The value of an attribute with its unit, and its quality when that is not VALID.
 

@@ -66,6 +66,17 @@ def test_commands_of_the_shell_reach_the_devices(facility: Facility) -> None:
     assert len(failed.stderr.strip().splitlines()) == 1
 
 
+def test_an_archiver_is_told_of_every_number_and_state_and_of_no_text_or_curve(facility: Facility) -> None:
+    served = facility.run("diptych", "ls", "--pvs").stdout.splitlines()
+    assert {"CRYO1:TemperatureA", "CRYO1:AutoTune:Status", "SAXS1:Intensity", "MIRROR1:Uptime"} <= set(served)
+    chosen = json.loads(facility.run("diptych", "ls", "--archive", "--json", "CRYO1:*").stdout)
+    names = {row["pv"] for row in chosen}
+    assert {"CRYO1:TemperatureA", "CRYO1:Setpoint1", "CRYO1:Setpoint1_RBV", "CRYO1:State"} <= names
+    assert names < {name for name in served if name.startswith("CRYO1:")}
+    assert not names & {"CRYO1:Status", "CRYO1:AutoTune", "CRYO1:AutoTune:Status", "CRYO1:Setpoint1:Error"}
+    assert {row["samplingmethod"] for row in chosen} == {"MONITOR"}
+
+
 @pytest.mark.parametrize("words", [("serve", "cryocon"), ("mirror", "mirror"), ("sim", "cryocon")])
 def test_a_killed_process_is_back_within_five_seconds(facility: Facility, words: tuple[str, ...]) -> None:
     victim = facility.child(*words)
