@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import tango
 
 from devices.core.errors import BadValueError
+from devices.core.live import check_limits
 from servers.epics import names
 from servers.epics.declaration import ArgumentSpec, CommandSpec
 from servers.epics.records import Facts, Kind, Put, Reading, Record
 
-RESULT_LIMIT = 65_536  # bytes of a result's text
-ARRAY_LENGTH = 10_000  # elements of an argument or result
+JSON_LIMIT = 65_536  # bytes of a text with all arguments
+RESULT_LIMIT = 1 << 20  # bytes of a result's text; a device gives no more
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Arguments that were checked: as Tango wants them, and as the main record shows them."""
+
+    for_tango: tuple[Any, ...]
+    shown: Any
 
 
 class Arguments:
@@ -40,29 +49,61 @@ class Arguments:
             described = replace(only.facts, description=only.facts.description or spec.doc)
             self.main = _argument_record(pv, replace(only, facts=described), spec.level)
         else:
-            self.main = Record(pv, Kind.STRING, value="", facts=facts, level=spec.level)
+            self.main = Record(pv, Kind.STRING, value="", text_limit=JSON_LIMIT, facts=facts, level=spec.level)
             for argument in spec.arguments:
                 record = _argument_record(f"{pv}:{names.segment(argument.name)}", argument, spec.level)
                 record.handler = _keep(record)
                 self.records[argument.name] = record
 
-    def for_tango(self, value: Any) -> Any:
-        """The argument of the Tango command when ``value`` was put to the main record; None for no argument.
+    def of_put(self, value: Any) -> Prepared:
+        """The arguments when ``value`` was put to the main record.
 
         Raises:
             BadValueError: a text that is neither ``1`` nor a JSON object of known arguments.
             RangeError: one of them does not fit.
         """
         if not self._spec.arguments:
-            return None
+            return Prepared((), 1)
         if len(self._spec.arguments) == 1:
-            return _for_tango(value, self.main, self._spec.arguments[0], self._spec.described)
-        for name, argument in self._given(value).items():
-            self.records[name].show(self.records[name].convert(argument))
-        return json.dumps({
-            argument.name: _plain(_for_tango(record.reading.value, record, argument, described=True))
-            for argument, record in zip(self._spec.arguments, self.records.values(), strict=True)
+            return self._only(value)
+        given = {name: self.records[name].convert(each) for name, each in self._given(value).items()}
+        for name, each in given.items():
+            self.records[name].show(each)
+        return self._several({name: record.reading.value for name, record in self.records.items()})
+
+    def of_call(self, named: Mapping[str, Any]) -> Prepared:
+        """The arguments of a call by name; those that are left out have their declared defaults.
+
+        Raises:
+            BadValueError: an unknown one, or one without a default is missing.
+            RangeError: one of them does not fit.
+        """
+        arguments = {argument.name: argument for argument in self._spec.arguments}
+        records = self.records or dict.fromkeys(arguments, self.main)
+        problems = [f"unknown argument {name}" for name in sorted(set(named) - set(arguments))]
+        values: dict[str, Any] = {}
+        for name, argument in arguments.items():
+            if name in named:
+                values[name] = records[name].convert(_listed(named[name]) if argument.rank else named[name])
+            elif argument.required and argument.default is None:
+                problems.append(f"{name} is missing")
+            else:
+                values[name] = _default(records[name], argument)
+        if problems:
+            raise BadValueError(f"{self.main.name}({', '.join(arguments)}): {', '.join(problems)}")
+        if not arguments:
+            return Prepared((), 1)
+        return self._several(values) if self.records else self._only(*values.values())
+
+    def _only(self, value: Any) -> Prepared:
+        return Prepared((_for_tango(value, self.main, self._spec.arguments[0], self._spec.described),), value)
+
+    def _several(self, values: Mapping[str, Any]) -> Prepared:
+        text = json.dumps({
+            argument.name: _plain(_for_tango(values[argument.name], self.records[argument.name], argument, True))
+            for argument in self._spec.arguments
         })  # fmt: skip
+        return Prepared((text,), text)
 
     def _given(self, text: str) -> dict[str, Any]:
         text = text.strip("\0\1 \t\r\n")
@@ -82,35 +123,52 @@ def result_record(name: str, result: ArgumentSpec | None) -> Record:
     """The record of a command's result; without a declared one it is a text."""
     if result is None or (result.kind is Kind.STRING and not result.rank):
         return Record(name, Kind.STRING, value="", text_limit=RESULT_LIMIT)
-    length = ARRAY_LENGTH if result.rank else 1
-    record = Record(name, result.kind, rank=min(result.rank, 1), max_length=length, facts=result.facts)
+    record = _typed_record(name, result, "operator")
     record.reading = Reading(record.blank(), time.time_ns())
     return record
 
 
 def _argument_record(name: str, argument: ArgumentSpec, level: str) -> Record:
-    record = Record(
+    record = _typed_record(name, argument, level)
+    record.reading = Reading(_default(record, argument), time.time_ns())
+    return record
+
+
+def _typed_record(name: str, argument: ArgumentSpec, level: str) -> Record:
+    return Record(
         name,
         argument.kind,
         rank=min(argument.rank, 1),
-        max_length=ARRAY_LENGTH if argument.rank else 1,
+        max_length=argument.max_length if argument.rank else 1,
         text_limit=argument.text_limit,
         facts=argument.facts,
         level=level,
     )
-    default = record.blank() if argument.default is None else record.convert(argument.default)
-    record.reading = Reading(default, time.time_ns())
-    return record
+
+
+def _default(record: Record, argument: ArgumentSpec) -> Any:
+    return record.blank() if argument.default is None else record.convert(argument.default)
 
 
 def _keep(record: Record) -> Callable[[Put], None]:
     """A handler that only remembers the value: the argument of a later run."""
 
     def handler(put: Put) -> None:
+        check_limits(record.name, put.value, record.facts.limits, record.facts.unit)
         record.show(put.value)
         put.finish()
 
     return handler
+
+
+def _listed(value: Any) -> Any:
+    """A list that was given as text, ``[1, 2]``, as one."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise BadValueError(f"{value[:40]!r} is not a list: {error}") from None
+    return value
 
 
 def _for_tango(value: Any, record: Record, argument: ArgumentSpec, described: bool) -> Any:

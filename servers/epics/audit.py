@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -97,6 +98,8 @@ class Audit:
 
 def _plain(value: Any) -> Any:
     """A value as JSON has it, cut to a size that a log can bear."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in list(value.items())[:MAX_ELEMENTS]}
     if isinstance(value, np.ndarray | list | tuple):
         head = [_plain(element) for element in list(value[:MAX_ELEMENTS])]
         return head if len(value) <= MAX_ELEMENTS else [*head, f"... {len(value)} elements"]

@@ -1,16 +1,13 @@
-"""One Tango command or operation as its records: a put runs it, ``:Status :Result :Error :Progress`` tell how it went.
-
-An operation is followed to its end by asking the device (``operation_status``), when an event says that something
-happened and every second anyway. So a put never hangs because an event, a server or the mirror was lost.
-"""
+"""One Tango command or operation as its records: a put runs it, ``:Status`` and the others tell how it goes."""
 
 from __future__ import annotations
 
 import json
-import logging
 import threading
-import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import tango
@@ -25,25 +22,20 @@ from devices.core.errors import (
     ProtocolError,
     RangeError,
     RefusedError,
-    UnknownNameError,
     reason,
 )
 from servers.epics import names
 from servers.epics.alarm import GOOD, Alarm
-from servers.epics.arguments import Arguments, result_record
+from servers.epics.arguments import Arguments, Prepared, result_record
 from servers.epics.declaration import CommandSpec
 from servers.epics.failures import failure
+from servers.epics.follower import ENDED, Follower
 from servers.epics.lanes import Lanes
 from servers.epics.records import Facts, Kind, Put, Record
 
-log = logging.getLogger(__name__)
-
 STATUS_LABELS = ("IDLE", "QUEUED", "RUNNING", "DONE", "FAILED", "ABORTED", "REFUSED")
-ENDED = ("DONE", "FAILED", "ABORTED")
 REFUSALS = (BusyError, NotAllowedError, RangeError, BadValueError)
-ASK_PERIOD = 1.0  # s between two questions without an event
-ASK_PAUSE = 0.02  # s at least between two questions
-PATIENCE = 10.0  # s that a device may be away before its operation counts as lost
+REMEMBERED = 100  # ids of operations that were shown; a device remembers as many
 
 
 class Device(Protocol):
@@ -52,13 +44,22 @@ class Device(Protocol):
     name: str
     proxy: Any
     lanes: Lanes
+    follower: Follower
 
     def demand_link(self, pv: str) -> None:
         """Do nothing when the device answers; raise NotConnectedError when it does not."""
 
 
+@dataclass(eq=False, slots=True)
+class Run:
+    """One run of a command: the client's request, if it was one of ours, and the device's id for it, once known."""
+
+    put: Put | None = None
+    operation_id: str = ""
+
+
 class CommandSource:
-    """Runs one command or operation for clients and shows how it goes.
+    """Runs one command or operation for clients and shows how the newest run goes.
 
     Attributes:
         main: the record that a put runs.
@@ -67,21 +68,21 @@ class CommandSource:
     def __init__(self, spec: CommandSpec, prefix: str, device: Device) -> None:
         self.spec, self._device = spec, device
         self._lock = threading.Lock()
-        self._running = ""
-        self._last_id = ""
-        self._closed = threading.Event()
-        self._poke = threading.Event()
-        self._follower: threading.Thread | None = None
+        self._runs: list[Run] = []
+        self._newest: Run | None = None
+        self._known: deque[str] = deque(maxlen=REMEMBERED)
+        self._noticed = ""
+        self._closed = False
         name = names.full(prefix, spec.base)
         self._arguments = Arguments(name, spec)
         self.main = self._arguments.main
-        self.main.handler = self._start
+        self.main.handler = lambda put: self._start(put, lambda: self._arguments.of_put(put.value))
+        self.main.call = lambda put: self._start(put, lambda: self._arguments.of_call(put.value))
         self.status = Record(name + names.STATUS, Kind.ENUM, value=0, facts=Facts(labels=STATUS_LABELS))
-        self.result = result_record(name + names.RESULT, spec.result)
-        self.error = Record(name + names.ERROR, Kind.STRING, value="")
+        self.main.result = self.result = result_record(name + names.RESULT, spec.result)
+        self.main.error = self.error = Record(name + names.ERROR, Kind.STRING, value="")
         percent = Facts(unit="%", precision=0, limits=(0.0, 100.0))
         self.progress = Record(name + names.PROGRESS, Kind.FLOAT64, value=0.0, facts=percent)
-        self.main.error = self.error
         for record in self.records:
             names.full(record.name, "")  # every name must be one that clients can ask for
 
@@ -93,160 +94,156 @@ class CommandSource:
         """The device answers again."""
         for record in self.records:
             record.mark(GOOD)
-        self._poke.set()
 
     def mark(self, alarm: Alarm) -> None:
         """The device is gone."""
         for record in self.records:
             record.mark(alarm)
 
-    def poke(self) -> None:
-        """Something happened to the device's operations; in any thread."""
-        self._poke.set()
-
     def close(self) -> None:
         """Follow nothing any more; a client that waits is told so."""
-        self._closed.set()
-        self._poke.set()
-        if self._follower is not None:
-            self._follower.join()
-
-    def adopt(self, operation_id: str, status: Mapping[str, Any]) -> None:
-        """Show an operation that somebody else started, and follow it to its end."""
         with self._lock:
-            if self._running or operation_id == self._last_id or self._closed.is_set():
-                return
-            self._running = self._last_id = operation_id
-        try:
-            if self._has_ended(status, None):
-                return
-        except (ValueError, TypeError, KeyError) as error:
-            log.warning("operation %s of %s: %s", operation_id, self._device.name, error)
-            self._running = ""
-            return
-        self._show_value(None, running=True)
-        self._follow_in_thread(operation_id, None)
+            self._closed = True
+            left = [run for run in self._runs if run.operation_id]
+        for run in left:
+            self._leave(run)
 
-    def _start(self, put: Put) -> None:
-        """The handler of the main record: refuse, or run in a thread of the device."""
+    def adopt(self, operation_id: str) -> None:
+        """Show an operation that the device has, whoever started it, and follow it to its end."""
+        with self._lock:
+            if any(not run.operation_id for run in self._runs):
+                self._noticed = operation_id  # it may be the one that begins here just now
+                return
+            if operation_id in self._known or self._closed:
+                return
+            run = self._add(Run(operation_id=operation_id))
+            self._known.append(operation_id)
+        self._follow(run)
+
+    def _start(self, put: Put, prepare: Callable[[], Prepared]) -> None:
+        """Refuse a request, or run it in a thread of the device."""
         self._device.demand_link(self.main.name)
-        argument = self._arguments.for_tango(put.value)
         with self._lock:
-            if self._running:
-                raise BusyError(f"{self.main.name}: {self.spec.name} is running already ({self._running})")
-            self._running = "starting"
+            if len(self._runs) >= (1 if self.spec.when_busy == "refuse" else REMEMBERED):
+                first = self._runs[0].operation_id or "it begins"
+                raise BusyError(f"{self.main.name}: {self.spec.name} is running already ({first})")
+            run = self._add(Run(put))
         try:
-            self._device.lanes.submit(self.main, lambda: self._run(argument, put))
+            prepared = prepare()
+            self._device.lanes.submit(self.main, lambda: self._run(run, prepared))
         except BaseException:
-            self._running = ""
+            self._remove(run)
             raise
 
-    def _run(self, argument: Any, put: Put) -> None:
-        self._show_value(put.value, running=True)
+    def _run(self, run: Run, prepared: Prepared) -> None:
+        assert run.put is not None
+        if self.error.reading.value:
+            self.error.show("")
+        self.main.show(prepared.shown)
         if not self.spec.is_operation:
-            self._show("RUNNING", progress=0.0)
+            self._show(run, "RUNNING", progress=0.0)
         try:
-            proxy = self._device.proxy
-            arguments = () if argument is None else (argument,)
-            answer = proxy.command_inout(self.spec.name, *arguments)
+            answer = self._device.proxy.command_inout(self.spec.name, *prepared.for_tango)
         except tango.DevFailed as failed:
-            self._refuse(failure(failed), put)
-            return
-        except (TypeError, ValueError) as error:
-            self._refuse(BadValueError(f"{self.main.name} = {put.value!r}: {error}"), put)
-            return
-        if self.spec.is_operation:
-            self._running = self._last_id = str(answer)
-            self._show("RUNNING", progress=0.0)
-            put.accept()
-            self._follow_in_thread(str(answer), put)
+            self._refuse(run, failure(failed))
+        except (TypeError, ValueError, OverflowError) as error:
+            self._refuse(run, BadValueError(f"{self.main.name} = {run.put.value!r}: {error}"))
         else:
-            self._end("DONE", None, put, result=answer)
+            if self.spec.is_operation:
+                self._begin(run, str(answer))
+            else:
+                self._end(run, "DONE", None, result=answer)
+        noticed, self._noticed = self._noticed, ""
+        if noticed:
+            self.adopt(noticed)
 
-    def _refuse(self, error: DiptychError, put: Put) -> None:
+    def _begin(self, run: Run, operation_id: str) -> None:
+        assert run.put is not None
+        with self._lock:
+            run.operation_id = operation_id
+            self._known.append(operation_id)
+            closed = self._closed
+        self._show(run, "RUNNING", progress=0.0)
+        run.put.accept()
+        if closed:
+            self._leave(run)
+        else:
+            self._follow(run)
+
+    def _refuse(self, run: Run, error: DiptychError) -> None:
         refused = self.spec.is_operation or isinstance(error, REFUSALS)
-        self._end("REFUSED" if refused else "FAILED", error, put)
+        self._end(run, "REFUSED" if refused else "FAILED", error)
 
-    def _follow_in_thread(self, operation_id: str, put: Put | None) -> None:
-        name = f"epics-follow {self._device.name} {operation_id}"
-        self._follower = threading.Thread(target=self._follow, args=(operation_id, put), name=name, daemon=True)
-        self._follower.start()
+    def _follow(self, run: Run) -> None:
+        self._device.follower.follow(run.operation_id, partial(self._hear, run), partial(self._lose, run))
 
-    def _follow(self, operation_id: str, put: Put | None) -> None:
-        away_since: float | None = None
-        while not self._closed.is_set():
-            self._poke.clear()
-            try:
-                status = json.loads(self._device.proxy.command_inout("operation_status", operation_id))
-                away_since = None
-                if self._has_ended(status, put):
-                    return
-            except tango.DevFailed as failed:
-                error = failure(failed)
-                if isinstance(error, UnknownNameError):
-                    lost = f"{self.spec.name} {operation_id}: lost in restart of {self._device.name}"
-                    self._end("FAILED", NotConnectedError(lost), put)
-                    return
-                away_since = away_since or time.monotonic()
-                if time.monotonic() - away_since > PATIENCE:
-                    lost = f"{self.spec.name} {operation_id}: no answer for {PATIENCE:.0f} s: {error}"
-                    self._end("FAILED", NotConnectedError(lost), put)
-                    return
-            except (ValueError, TypeError, KeyError, AttributeError) as wrong:
-                text = f"operation_status({operation_id!r}) of {self._device.name}: {wrong}"
-                self._end("FAILED", ProtocolError(text), put)
-                return
-            if not self._poke.wait(ASK_PERIOD):
-                continue
-            self._closed.wait(ASK_PAUSE)
-        self._running = ""
-        if put is not None:
-            text = f"{self.spec.name} {operation_id} goes on, but the mirror no longer follows it"
-            put.finish(NotConnectedError(text))
+    def _leave(self, run: Run) -> None:
+        self._device.follower.leave(run.operation_id)
+        if self._remove(run) and run.put is not None:
+            text = f"{self.spec.name} {run.operation_id} goes on, but the mirror no longer follows it"
+            run.put.finish(NotConnectedError(text))
 
-    def _has_ended(self, status: Mapping[str, Any], put: Put | None) -> bool:
+    def _hear(self, run: Run, status: Mapping[str, Any]) -> bool:
+        """Show a status of the operation; True when it is the last one."""
         state, progress = str(status["state"]), float(status.get("progress") or 0.0)
         if state not in STATUS_LABELS:
             raise ValueError(f"unknown state {state!r}")
         if state not in ENDED:
-            self._show(state, progress=progress)
+            self._show(run, state, progress=progress)
             return False
         error: DiptychError | None = None
         if state != "DONE":
             text = str(status.get("error") or status.get("message") or state)
             error = AbortedError(text) if state == "ABORTED" else _error_from(text)
-        self._end(state, error, put, result=status.get("result"), progress=progress)
+        self._end(run, state, error, result=status.get("result"), progress=progress)
         return True
 
+    def _lose(self, run: Run, error: DiptychError) -> None:
+        self._end(run, "FAILED", type(error)(f"{self.spec.name} {error}"))
+
     def _end(
-        self, state: str, error: DiptychError | None, put: Put | None, *, result: Any = None, progress: float = 100.0
+        self, run: Run, state: str, error: DiptychError | None, *, result: Any = None, progress: float = 100.0
     ) -> None:
         """Show the end, then tell the client: whoever waited for the put finds everything in place."""
+        value: Any = None
         if error is None:
             try:
-                self.result.show(self._result_value(result))
+                value = self._result_value(result)
             except (DiptychError, ValueError, TypeError) as wrong:
                 state, error = "FAILED", ProtocolError(f"result of {self.spec.name}: {wrong}")
-        if put is None:  # otherwise the gate shows it
-            self.error.show("" if error is None else f"{reason(error)}: {error}")
-        self._show_value(put.value if put is not None else None, running=False)
-        self._show(state, progress=progress if error is None else self.progress.reading.value)
-        self._running = ""
-        if put is not None:
-            put.finish(error)
+        if run is self._newest:
+            if error is None:
+                self.result.show(value)
+            if run.put is None:  # otherwise the gate shows it
+                self.error.show("" if error is None else f"{reason(error)}: {error}")
+        was_running = self._remove(run)
+        if self.main.takes_anything and not self._runs:
+            self.main.show(0)
+        self._show(run, state, progress=progress if error is None else self.progress.reading.value)
+        if was_running and run.put is not None:
+            run.put.finish(error, result=value)
 
-    def _show(self, state: str, *, progress: float) -> None:
+    def _show(self, run: Run, state: str, *, progress: float) -> None:
+        if run is not self._newest:
+            return
         index = STATUS_LABELS.index(state)
         if self.status.reading.value != index:
             self.status.show(index)
         if self.progress.reading.value != progress:
             self.progress.show(progress)
 
-    def _show_value(self, value: Any, *, running: bool) -> None:
-        if self.main.takes_anything:
-            self.main.show(int(running))
-        elif running and value is not None:
-            self.main.show(value)
+    def _add(self, run: Run) -> Run:
+        self._runs.append(run)
+        self._newest = run
+        return run
+
+    def _remove(self, run: Run) -> bool:
+        """Whether it was still there: a run ends once."""
+        with self._lock:
+            if run not in self._runs:
+                return False
+            self._runs.remove(run)
+            return True
 
     def _result_value(self, result: Any) -> Any:
         if result is None:

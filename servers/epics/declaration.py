@@ -36,6 +36,7 @@ class ArgumentSpec:
     name: str
     kind: Kind
     rank: int
+    max_length: int = 1
     text_limit: int = 4096
     default: Any = None
     required: bool = True
@@ -54,6 +55,7 @@ class CommandSpec:
     result: ArgumentSpec | None
     level: str
     doc: str
+    when_busy: str  # what a second operation does while one runs: refuse, queue, parallel
     described: bool  # whether the argument conventions of a described device hold
 
 

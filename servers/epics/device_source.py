@@ -6,7 +6,6 @@ upkeep thread of its server (connecting, comparing, polling) or in the device's 
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import threading
@@ -26,6 +25,7 @@ from servers.epics.commands import CommandSource
 from servers.epics.comparisons import SETTLE_TIME, Comparisons
 from servers.epics.declaration import DeviceSpec
 from servers.epics.failures import failure
+from servers.epics.follower import Follower
 from servers.epics.inquiry import Choices, facts_of, read_device
 from servers.epics.lanes import Lanes
 from servers.epics.records import Put, PutHandler, Record
@@ -90,6 +90,7 @@ class DeviceSource:
         self._comparisons = Comparisons()
         self._next_poll = 0.0
         self.lanes = Lanes(name)
+        self.follower = Follower(self, self._adopt)
         self._life = threading.Lock()  # held by whoever connects, reads or closes
         self._closed = False
 
@@ -142,6 +143,7 @@ class DeviceSource:
             self._subscriptions.end()
             self._registry.unregister(self.name)
         self.lanes.close()
+        self.follower.join()
 
     def demand_link(self, pv: str) -> None:
         """Do nothing when the device is there.
@@ -168,6 +170,9 @@ class DeviceSource:
         self._read([attribute for attribute in self.attributes.values() if attribute.spec.rank < 2])
         for command in self.commands:
             command.connected()
+        self.follower.poke()
+        if spec.has_operations:
+            self.lanes.run(self.follower.notice_all)
 
     def _upkeep(self, now: float) -> None:
         attributes = list(self.attributes.values())
@@ -260,22 +265,15 @@ class DeviceSource:
             self.wake()
         name = attribute.spec.name.lower()
         if name in OPERATION_ATTRIBUTES and self.spec is not None and self.spec.has_operations:
-            for command in self.commands:
-                command.poke()
+            self.follower.poke()
             if name == "operation_id" and event.attr_value.value:
-                self.lanes.run(partial(self._notice_operation, str(event.attr_value.value)))
+                self.lanes.run(partial(self.follower.notice, str(event.attr_value.value)))
 
-    def _notice_operation(self, operation_id: str) -> None:
+    def _adopt(self, name: str, operation_id: str) -> None:
         """Show an operation under the command it belongs to, whoever started it."""
-        try:
-            status = json.loads(self.proxy.command_inout("operation_status", operation_id))
-            name = status["name"]
-        except (tango.DevFailed, ValueError, KeyError, TypeError) as error:
-            log.debug("%s: operation %s: %s", self.name, operation_id, error)
-            return
         for command in self.commands:
             if command.spec.is_operation and command.spec.name == name:
-                command.adopt(operation_id, status)
+                command.adopt(operation_id)
 
     def _on_error(self, attribute: AttributeSource, error: Any) -> None:
         if error.reason in NO_EVENTS:

@@ -47,3 +47,9 @@ def failure(failed: Any) -> errors.DiptychError:
 def is_lost(failed: Any) -> bool:
     """Whether nobody answered: the server is gone, or hangs, or is not started yet."""
     return isinstance(failure(failed), errors.NotConnectedError) or isinstance(failed, tango.ConnectionFailed)
+
+
+def is_refused(failed: Any) -> bool:
+    """Whether a connection was refused, so that no server is there; one that hangs only gives no answer."""
+    # cppTango gives both the reason API_ServerNotRunning; omniORB's own word is in the text (measured).
+    return any("TRANSIENT_ConnectFailed" in error.desc for error in failed.args if hasattr(error, "desc"))

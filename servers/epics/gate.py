@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from devices.core.errors import BadValueError, DiptychError, NotAllowedError, reason
+from devices.core.errors import DiptychError, NotAllowedError, reason
 from servers.epics.access import Access, Client
 from servers.epics.audit import Audit
-from servers.epics.records import Put, Record
+from servers.epics.records import Put, PutHandler, Record
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +40,34 @@ class Gate:
 
     def put(self, record: Record, raw: Any, client: Client) -> Put:
         """Begin a put. Returns at once; nothing is raised, the put's futures have the outcome."""
+
+        def run(put: Put) -> None:
+            if record.handler is None:
+                raise NotAllowedError(f"{record.name} is read-only")
+            self.access.demand(record.name, record.level, client)
+            put.value = record.convert(raw)
+            record.handler(put)
+
+        return self._pass(record, Put(raw), client, run)
+
+    def call(self, record: Record, arguments: Mapping[str, Any], client: Client) -> Put:
+        """Begin a run of a command with arguments by name. As ``put``; the result comes with ``done``."""
+
+        def run(put: Put) -> None:
+            if record.call is None:
+                raise NotAllowedError(f"{record.name} is not a command")
+            self.access.demand(record.name, record.level, client)
+            record.call(put)
+
+        return self._pass(record, Put(dict(arguments)), client, run)
+
+    def _pass(self, record: Record, put: Put, client: Client, run: PutHandler) -> Put:
         self.puts += 1
-        put = Put(raw)
         old = record.reading.value
         put.accepted.add_done_callback(lambda _: self._begin(record, put, old, client))
         put.done.add_done_callback(lambda _: self._settle(record, put, old, client))
         try:
-            if record.handler is None:
-                raise NotAllowedError(f"{record.name} is read-only")
-            self.access.demand(record.name, record.level, client)
-            put.value = _converted(record, raw)
-            record.handler(put)
+            run(put)
         except DiptychError as error:
             put.finish(error)
         return put
@@ -74,12 +92,3 @@ class Gate:
         if text != last or time.monotonic() - when > REPEAT_PERIOD:
             self._last_log[record.name] = (text, time.monotonic())
             log.warning("put of %s by %s failed: %s", record.name, client, text)
-
-
-def _converted(record: Record, raw: Any) -> Any:
-    try:
-        return record.convert(raw)
-    except DiptychError:
-        raise
-    except (ValueError, TypeError, OverflowError) as error:
-        raise BadValueError(f"{record.name} = {raw!r}: {error}") from None

@@ -166,6 +166,7 @@ class _Reader:
             result=self._argument({"name": "result"} | said["result"]) if said.get("result") else None,
             level=said.get("level", "operator"),
             doc=said.get("doc", ""),
+            when_busy=said.get("when_busy", "refuse") if said["kind"] == "operation" else "refuse",
             described=True,
         )
 
@@ -184,6 +185,7 @@ class _Reader:
             result=result[0] if result else None,
             level="expert" if info.disp_level == tango.DispLevel.EXPERT else "operator",
             doc=info.in_type_desc if info.in_type_desc != "Uninitialised" else "",
+            when_busy="refuse",
             described=False,
         )
 
@@ -193,6 +195,7 @@ class _Reader:
             name=said["name"],
             kind=Kind.ENUM if said["type"] == "state" else Kind(said["type"]),
             rank=len(said.get("shape") or ()),
+            max_length=math.prod(said.get("shape") or (1,)),
             text_limit=int(said.get("text_limit") or self._choices.text_limit),
             default=said.get("default"),
             required=bool(said.get("required", True)),
@@ -226,7 +229,7 @@ def _plain_type(tango_type: CmdArgType) -> tuple[ArgumentSpec, ...] | None:
     if tango_type == CmdArgType.DevVoid:
         return ()
     if tango_type in ARRAY_KINDS:
-        return (ArgumentSpec("argument", ARRAY_KINDS[tango_type], 1),)
+        return (ArgumentSpec("argument", ARRAY_KINDS[tango_type], 1, COMMAND_ARRAY),)
     if tango_type in KINDS and tango_type not in (CmdArgType.DevEncoded, CmdArgType.DevEnum):
         is_state = tango_type == CmdArgType.DevState
         facts = Facts(labels=STATES_TUPLE if is_state else ())

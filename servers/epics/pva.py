@@ -12,6 +12,7 @@ import logging
 import queue
 import socket
 import threading
+import time
 from concurrent.futures import Future
 from typing import Any
 
@@ -168,16 +169,26 @@ class Pv:
         self.silence()
 
     def put(self, _: SharedPV, operation: Any) -> None:
-        host, _, port = operation.peer().rpartition(":")
-        client = Client("pva", host.strip("[]"), int(port or 0), "", operation.account())
         try:
             raw = self._asked(operation.value())
         except BadValueError as error:
             operation.done(error=f"{reason(error)}: {error}")
             return
-        put = self._server.gate.put(self.record, raw, client)
+        put = self._server.gate.put(self.record, raw, _client(operation))
         outcome = put.done if _waits(operation) else put.accepted
         outcome.add_done_callback(lambda future: _answer(operation, future))
+
+    def rpc(self, _: SharedPV, operation: Any) -> None:
+        call = self._server.gate.call(self.record, _arguments(operation.value()), _client(operation))
+        call.done.add_done_callback(lambda future: self._answer_call(operation, future))
+
+    def _answer_call(self, operation: Any, outcome: Future[Any]) -> None:
+        if outcome.exception() is not None:
+            _answer(operation, outcome)
+            return
+        assert self.record.result is not None
+        result = Reading(outcome.result(), time.time_ns())
+        operation.done(normative_value(self.record.result, result, number=0, with_facts=True))
 
     def _asked(self, value: Value) -> Any:
         if self.record.takes_anything:
@@ -195,6 +206,20 @@ class Pv:
         changed, self._facts = facts is not self._facts, facts
         self._count += 1
         return normative_value(self.record, reading, number=self._count, with_facts=changed)
+
+
+def _arguments(value: Value) -> dict[str, Any]:
+    """The arguments of a call: the query of an NTURI, or the fields of any other structure."""
+    if value.type() is None:
+        return {}
+    given = value.todict()
+    query = given.get("query", {}) if value.getID().startswith("epics:nt/NTURI:") else given
+    return dict(query)
+
+
+def _client(operation: Any) -> Client:
+    host, _, port = operation.peer().rpartition(":")
+    return Client("pva", host.strip("[]"), int(port or 0), "", operation.account())
 
 
 def _waits(operation: Any) -> bool:

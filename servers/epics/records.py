@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.core.errors import BadValueError, RangeError
+from devices.core.errors import BadValueError, DiptychError, RangeError
 from servers.epics.alarm import GOOD, UNDEFINED, Alarm, Bounds
 
 
@@ -87,25 +87,26 @@ class Facts:
 class Put:
     """A client's request on its way: ``accepted`` when it was begun or refused, ``done`` at its end.
 
-    For an attribute both come together; for an operation ``done`` is its end, however long it takes.
+    For an attribute both come together; for an operation ``done`` is its end, however long it takes, with its result.
     """
 
     value: Any
     accepted: Future[None] = field(default_factory=Future)
-    done: Future[None] = field(default_factory=Future)
+    done: Future[Any] = field(default_factory=Future)
 
     def accept(self) -> None:
         if not self.accepted.done():
             self.accepted.set_result(None)
 
-    def finish(self, error: Exception | None = None) -> None:
+    def finish(self, error: Exception | None = None, *, result: Any = None) -> None:
         """End the request; an error before ``accept`` is a refusal. Once only."""
         for future in (self.done, self.accepted):
-            if not future.done():
-                if error is None:
-                    future.set_result(None)
-                else:
-                    future.set_exception(error)
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(result if future is self.done else None)
+            else:
+                future.set_exception(error)
 
 
 Listener = Callable[[], None]
@@ -120,14 +121,16 @@ class Record:
         kind, rank, max_length: element type; 0 scalar, 1 array, 2 image (rows, columns); elements at most.
         text_limit: of a string, bytes at most.
         handler: takes a put whose value was converted already; None for a read-only record.
+        call: takes a put whose value are arguments by name; None for a record that runs no command.
         takes_anything: a put of any value runs it (a command without arguments).
         level: who may write, ``operator`` or ``expert``.
         error: the record that shows the last refusal of this one.
+        result: the record that shows the last result of a command.
     """
 
     __slots__ = (
-        "_listeners", "error", "facts", "handler", "kind", "level", "max_length", "name", "rank", "reading",
-        "takes_anything", "text_limit",
+        "_listeners", "call", "error", "facts", "handler", "kind", "level", "max_length", "name", "rank", "reading",
+        "result", "takes_anything", "text_limit",
     )  # fmt: skip
 
     def __init__(
@@ -148,7 +151,9 @@ class Record:
         self.max_length, self.text_limit = max(1, max_length), text_limit
         self.facts = facts or Facts()
         self.handler, self.takes_anything, self.level = handler, takes_anything, level
+        self.call: PutHandler | None = None
         self.error: Record | None = None
+        self.result: Record | None = None
         self._listeners: tuple[Listener, ...] = ()
         if value is None:
             self.reading = Reading(self.blank(), 0, UNDEFINED)
@@ -203,16 +208,23 @@ class Record:
             return raw
         if self.rank == 2:
             raise BadValueError(f"{self.name}: an image cannot be put")
-        if self.kind is Kind.STRING:
-            return self._texts(raw) if self.rank else self._text(raw)
-        return self._array(raw) if self.rank else self._scalar(raw)
+        try:
+            if self.kind is Kind.STRING:
+                return self._texts(raw) if self.rank else self._text(raw)
+            return self._array(raw) if self.rank else self._scalar(raw)
+        except DiptychError:
+            raise
+        except (ValueError, TypeError, OverflowError) as error:
+            raise BadValueError(f"{self.name} = {raw!r}: {error}") from None
 
     def _text(self, raw: Any) -> str:
         if isinstance(raw, np.ndarray | list | tuple):
             if len(raw) != 1:
                 raise BadValueError(f"{self.name}: one text is wanted, not {len(raw)} values")
             raw = raw[0]
-        text = raw if isinstance(raw, str) else str(raw)
+        if not isinstance(raw, str | int | float | np.generic):
+            raise BadValueError(f"{self.name} = {raw!r} is not a text")
+        text = str(raw)
         if len(text.encode()) > self.text_limit:
             raise RangeError(f"{self.name}: {len(text.encode())} bytes of text, more than {self.text_limit}")
         return text

@@ -101,7 +101,14 @@ def tango_server() -> Iterator[TangoServer]:
         server.kill()
 
 
+def config_of(devices: tuple[MirroredDevice, ...], **more: Any) -> MirrorConfig:
+    """A mirror of these devices on free ports."""
+    free = {"ca_port": 0, "ca_repeater_port": free_port(), "pva_port": 0, "pva_broadcast_port": free_port()}
+    return MirrorConfig(**({"devices": devices} | free | more))
+
+
 def config_for(server: TangoServer, **more: Any) -> MirrorConfig:
+    """A mirror of both devices of a :class:`TangoServer`."""
     devices = (
         MirroredDevice(
             server.name(server.plain), "PLAIN1:", mirror_commands=("Double", "Reset", "SwitchTo", "Flood"), period=0.2

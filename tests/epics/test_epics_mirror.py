@@ -6,7 +6,6 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,39 +18,9 @@ from p4p.client.thread import Context, RemoteError
 
 from servers.epics.alarm import Severity, Status
 from servers.epics.mirror import Mirror
-from tests.epics.mirroring import TangoServer, caproto, config_for, mirror, pva_conf, python, tango_server, until
+from tests.epics.mirroring import TangoServer, caproto, python, until
 from tests.epics.raw_client import RawClient
 from tests.epics.tango_devices import MANY, SCALARS, STAMP
-
-
-@pytest.fixture(scope="module")
-def audit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("audit") / "audit.jsonl"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[TangoServer]:
-    with tango_server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def mirrored(server: TangoServer, audit: Path) -> Iterator[Mirror]:
-    with mirror(config_for(server, audit_path=audit)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def pva(mirrored: Mirror) -> Iterator[Context]:
-    context = Context("pva", conf=pva_conf(mirrored), useenv=False, nt=False)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def channels(mirrored: Mirror) -> Iterator[RawClient]:
-    with RawClient(mirrored.ca.port) as client:
-        yield client
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from caproto import ChannelType
 from p4p.client.thread import Context, RemoteError
 
 from servers.epics.alarm import Severity, Status
-from servers.epics.configuration import MirrorConfig, MirroredDevice
+from servers.epics.configuration import MirroredDevice
 from servers.epics.mirror import Mirror
 from servers.epics.names import device_pvs
-from tests.epics.mirroring import free_port, mirror, pva_conf, until, until_equal
+from tests.epics.mirroring import config_of, mirror, until, until_equal
 from tests.epics.raw_client import RawClient
 from tests.support.everything import SCALARS
 from tests.support.serving import Server, serving
@@ -33,25 +33,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def mirrored(server: Server) -> Iterator[Mirror]:
-    config = MirrorConfig(
-        devices=(MirroredDevice(server.address),), ca_port=0, ca_repeater_port=free_port(), pva_port=0,
-        pva_broadcast_port=free_port(),
-    )  # fmt: skip
-    with mirror(config) as running:
+    with mirror(config_of((MirroredDevice(server.address),))) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def pva(mirrored: Mirror) -> Iterator[Context]:
-    context = Context("pva", conf=pva_conf(mirrored), useenv=False, nt=False)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def channels(mirrored: Mirror) -> Iterator[RawClient]:
-    with RawClient(mirrored.ca.port) as client:
-        yield client
 
 
 @pytest.fixture

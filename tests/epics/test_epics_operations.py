@@ -6,7 +6,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import caproto as ca
@@ -14,37 +14,12 @@ import pytest
 from caproto import ChannelType
 from p4p.client.thread import Context, RemoteError
 
-from servers.epics import commands
+from servers.epics import commands, follower
 from servers.epics.mirror import Mirror
 from tests.epics.mirroring import TangoServer, caproto, config_for, mirror, pva_conf, python, tango_server, until
 from tests.epics.raw_client import RawClient
 
 LONG_NAME = "/data/2026-11/saxs/silver-behenate/a-name-longer-than-forty-characters.tif"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[TangoServer]:
-    with tango_server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def mirrored(server: TangoServer) -> Iterator[Mirror]:
-    with mirror(config_for(server)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def pva(mirrored: Mirror) -> Iterator[Context]:
-    context = Context("pva", conf=pva_conf(mirrored), useenv=False, nt=False)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def channels(mirrored: Mirror) -> Iterator[RawClient]:
-    with RawClient(mirrored.ca.port) as client:
-        yield client
 
 
 @pytest.fixture
@@ -215,7 +190,7 @@ print(json.dumps([done, 0.5 < took < 3, epics.caget("SAXS9:IntegrateFile:Status"
 
 
 def test_a_server_killed_in_mid_operation_fails_the_put(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "PATIENCE", 4.0)
+    monkeypatch.setattr(follower, "PATIENCE", 4.0)
     with tango_server() as server, mirror(config_for(server)) as mirrored, RawClient(mirrored.ca.port) as client:
         channel, status = client.channel("SAXS9:IntegrateFile"), client.channel("SAXS9:IntegrateFile:Status")
 
