@@ -35,6 +35,7 @@ class AttributeSpec:
         memorized: "show" (after a restart the hardware's value is adopted and ours offered) or "apply".
         setpoint_follows: the read-back is the register itself, so a change at the front panel moves the setpoint.
         change, archive: dead-bands of the change and of the archive events.
+        group: the heading under which panels show it; a part's attributes have that of the part.
         pv_name: a PV name segment of its own instead of the one made from ``name``.
     """
 
@@ -56,6 +57,7 @@ class AttributeSpec:
     archive: Deadband = Deadband()
     pv_name: str | None = None
     mirror: bool = True
+    group: str = ""
 
     @property
     def readable(self) -> bool:
@@ -65,7 +67,7 @@ class AttributeSpec:
     def writable(self) -> bool:
         return self.access != "read"
 
-    def for_part(self, key: str) -> AttributeSpec:
+    def for_part(self, key: str, group: str = "") -> AttributeSpec:
         """The specification of the same attribute in the part ``key`` ("a": ``temperature`` -> ``temperature_a``)."""
         return replace(
             self,
@@ -73,6 +75,7 @@ class AttributeSpec:
             doc=self.doc.replace("{key}", key.upper()),
             # Two set points with one label are one set point too many.
             label=(self.label if "{key}" in self.label else f"{self.label} {{key}}").replace("{key}", key.upper()),
+            group=(self.group or group).replace("{key}", key.upper()),
         )
 
 
@@ -148,6 +151,7 @@ class Declaration(TypedDict, total=False):
     archive: Deadband
     pv_name: str | None
     mirror: bool
+    group: str
 
 
 @overload

@@ -58,6 +58,7 @@ class CommandSpec:
         dangerous: panels ask before they run it.
         timeout: the framework ends a command after this time, s.
         when_busy: what a second operation does while one runs.
+        group: the heading under which panels show it.
     """
 
     name: str
@@ -73,10 +74,16 @@ class CommandSpec:
     mirror: bool = True
     pv_name: str | None = None
     doc: str = ""
+    group: str = ""
 
-    def for_part(self, key: str) -> CommandSpec:
+    def for_part(self, key: str, group: str = "") -> CommandSpec:
         """The specification of the same command in the part ``key``."""
-        return replace(self, name=f"{self.name}_{key}", doc=self.doc.replace("{key}", key.upper()))
+        return replace(
+            self,
+            name=f"{self.name}_{key}",
+            doc=self.doc.replace("{key}", key.upper()),
+            group=(self.group or group).replace("{key}", key.upper()),
+        )
 
 
 def argument_specs(
@@ -150,6 +157,7 @@ def command(
     timeout: float = PUT_TIMEOUT,
     mirror: bool = True,
     pv_name: str | None = None,
+    group: str = "",
 ) -> Callable[[F], F]:
     """Declare an ``async`` method as a command; its annotations are its types.
 
@@ -160,7 +168,7 @@ def command(
         raise ValueError(f"timeout = {timeout} s: a command ends within {PUT_TIMEOUT} s; declare an operation")
 
     options: dict[str, Any] = dict(
-        allowed=allowed, level=level, dangerous=dangerous, timeout=timeout, mirror=mirror, pv_name=pv_name
+        allowed=allowed, level=level, dangerous=dangerous, timeout=timeout, mirror=mirror, pv_name=pv_name, group=group
     )
     return lambda function: _declare(function, "command", 1, dict(options))
 
@@ -172,10 +180,11 @@ def operation(
     dangerous: bool = False,
     when_busy: WhenBusy = "refuse",
     pv_name: str | None = None,
+    group: str = "",
 ) -> Callable[[F], F]:
     """Declare an ``async`` method as an operation: ``async def expose(self, run: Operation, seconds: float)``."""
     options: dict[str, Any] = dict(
-        allowed=allowed, level=level, dangerous=dangerous, when_busy=when_busy, pv_name=pv_name
+        allowed=allowed, level=level, dangerous=dangerous, when_busy=when_busy, pv_name=pv_name, group=group
     )
     return lambda function: _declare(function, "operation", 2, dict(options))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from devices.core.attribute import Attribute
 from devices.core.command import CommandSpec, LiveCommand
@@ -44,18 +44,19 @@ class Component:
     """Owner of live attributes; ``live`` is keyed by the names in the class body."""
 
     live: dict[str, LiveAttribute[Any]]
+    group: ClassVar[str] = ""
 
     def _build(self, device: Device, key: str | None) -> None:
         self.live = {}
         for name, item in declared(type(self), Attribute).items():
-            spec = item.spec if key is None else item.spec.for_part(key)
+            spec = item.spec if key is None else item.spec.for_part(key, self.group)
             live: LiveAttribute[Any] = LiveAttribute(spec, device, item.hook_for(self), item.initial)
             self.live[name] = live
             device.add_attribute(live)
             if item.read_hook:
                 device.add_poll(_reader(live, getattr(self, item.read_hook)), item.read_period, f"reading {spec.name}")
         for name, command in marked(type(self), "__command__").items():
-            command_spec: CommandSpec = command if key is None else command.for_part(key)
+            command_spec: CommandSpec = command if key is None else command.for_part(key, self.group)
             device.add_command(LiveCommand(command_spec, device, getattr(self, name)))
         for name, period in marked(type(self), "__poll__").items():
             device.add_poll(getattr(self, name), period, name if key is None else f"{name}_{key}")
@@ -73,7 +74,11 @@ def _reader(live: LiveAttribute[Any], hook: Callable[[], Any]) -> Callable[[], A
 
 
 class Part(Component, Generic[D]):
-    """A repeated part of a device: an input, a loop, an amplifier; its names get the suffix ``_<key>``."""
+    """A repeated part of a device: an input, a loop, an amplifier; its names get the suffix ``_<key>``.
+
+    Attributes:
+        group: the heading of the part in panels, e.g. ``Loop {key}``.
+    """
 
     def __init__(self, device: D, key: str) -> None:
         self.device = device

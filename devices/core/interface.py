@@ -160,6 +160,7 @@ def _command_to_json(spec: CommandSpec) -> dict[str, Any]:
         "mirror": spec.mirror,
         "pv_name": spec.pv_name,
         "doc": spec.doc,
+        "group": spec.group,
     }
 
 
@@ -180,4 +181,5 @@ def _command_from_json(data: Mapping[str, Any]) -> CommandSpec:
         mirror=data["mirror"],
         pv_name=data["pv_name"],
         doc=data["doc"],
+        group=data["group"],
     )

@@ -21,6 +21,8 @@ UNIT = {Units.K: "K", Units.C: "degC", Units.F: "degF"}
 class SensorInput(Registers, Part["CryoCon"]):
     """Temperature, raw reading, alarm and statistics of input {key}; temperatures in its display unit."""
 
+    group = "Input {key}"
+
     temperature = attribute(float, unit="K", precision=3, doc="Temperature of input {key}")
     sensor_reading = attribute(float, precision=5, doc="What the sensor of input {key} gives")
     alarm_state = attribute(AlarmState, doc="The instrument's own alarm of input {key}: --, SF (fault), HI, LO")

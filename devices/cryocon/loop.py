@@ -33,6 +33,8 @@ class AnalogRange(enum.StrEnum):
 class ControlLoop(Registers, Part["CryoCon"]):
     """Set point, type, gains and output of loop {key}; temperatures in the display unit of its source."""
 
+    group = "Loop {key}"
+
     setpoint = attribute(
         float, unit="K", precision=3, memorized="show", setpoint_follows=True, doc="Set point of loop {key}"
     )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class AlarmRelay(Registers, Part["CryoCon"]):
     """State and bounds of relay {key}, in the display unit of its source."""
 
+    group = "Relay {key}"
+
     relay_state = register(RelayState, "state", doc="State of relay {key}: --, HI, LO, ON, OFF")
     relay_mode = register(
         RelayMode, "mode", access="read_write", doc="AUTO follows its source, CONTROL the loops; ON and OFF are by hand"

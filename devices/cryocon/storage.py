@@ -32,11 +32,19 @@ def _parsed(kind: type[Block], lines: str) -> Block:
 class Storage(Instrument):
     """Curves, sensors, tables, configurations, data log."""
 
-    log_enabled = register(bool, "data_log.enabled", access="read_write", doc="Whether the instrument's data log runs")
-    log_interval = register(
-        float, "data_log.interval", access="read_write", unit="s", limits=(0.0, 86400.0), doc="Of the data log"
+    log_enabled = register(
+        bool, "data_log.enabled", access="read_write", group="Data log", doc="Whether the instrument's data log runs"
     )
-    log_count = register(int, "data_log.count", doc="Records in the data log")
+    log_interval = register(
+        float,
+        "data_log.interval",
+        access="read_write",
+        unit="s",
+        limits=(0.0, 86400.0),
+        group="Data log",
+        doc="Of the data log",
+    )
+    log_count = register(int, "data_log.count", group="Data log", doc="Records in the data log")
 
     # Calibration curves and sensors -------------------------------------------------------------------------------
 

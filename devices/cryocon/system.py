@@ -23,45 +23,86 @@ class System(Instrument):
     """Interlock, front panel, statistics, clock, network and mail."""
 
     overtemperature_enabled = register(
-        bool, "overtemperature.enabled", access="read_write", doc="Whether the over-temperature interlock is on"
+        bool,
+        "overtemperature.enabled",
+        access="read_write",
+        group="Over-temperature",
+        doc="Whether the over-temperature interlock is on",
     )
     overtemperature_source = register(
         Source,
         "overtemperature.source",
         access="read_write",
         level="expert",
+        group="Over-temperature",
         doc="The input that the interlock watches",
     )
     overtemperature_limit = register(
-        float, "overtemperature.temperature", access="read_write", unit="K", doc="Above this, control is switched off"
+        float,
+        "overtemperature.temperature",
+        access="read_write",
+        unit="K",
+        group="Over-temperature",
+        doc="Above this, control is switched off",
     )
-    heat_sink = register(float, "system.heat_sink", unit="degC", precision=1, doc="Heat-sink of the outputs")
-    ambient_temperature = register(float, "system.ambient", unit="degC", precision=1, doc="Inside the instrument")
+    heat_sink = register(
+        float, "system.heat_sink", unit="degC", precision=1, group="Instrument", doc="Heat-sink of the outputs"
+    )
+    ambient_temperature = register(
+        float, "system.ambient", unit="degC", precision=1, group="Instrument", doc="Inside the instrument"
+    )
     cold_junction = register(
-        float, "system.cold_junction", unit="degC", precision=1, level="expert", doc="Reference of thermocouples"
+        float,
+        "system.cold_junction",
+        unit="degC",
+        precision=1,
+        level="expert",
+        group="Instrument",
+        doc="Reference of thermocouples",
     )
-    front_panel_locked = register(bool, "system.lockout", access="read_write", doc="Whether the front panel is locked")
-    remote_led = register(bool, "system.remote_led", access="read_write", level="expert", doc="The Remote LED")
-    instrument_name = register(str, "system.name", access="read_write", doc="Name of the instrument")
+    front_panel_locked = register(
+        bool, "system.lockout", access="read_write", group="Instrument", doc="Whether the front panel is locked"
+    )
+    remote_led = register(
+        bool, "system.remote_led", access="read_write", level="expert", group="Instrument", doc="The Remote LED"
+    )
+    instrument_name = register(
+        str, "system.name", access="read_write", group="Instrument", doc="Name of the instrument"
+    )
     display_filter = register(
-        float, "system.display_filter", access="read_write", unit="s", limits=(0.5, 64.0), doc="Filter of the display"
+        float,
+        "system.display_filter",
+        access="read_write",
+        unit="s",
+        limits=(0.5, 64.0),
+        group="Instrument",
+        doc="Filter of the display",
     )
     display_resolution = register(
         DisplayResolution,
         "system.display_resolution",
         access="read_write",
         level="expert",
+        group="Instrument",
         doc="Decimals of a displayed temperature: 1, 2, 3, or FULL for seven digits",
     )
     line_frequency = register(
-        int, "system.line_frequency", access="read_write", unit="Hz", level="expert", doc="50 or 60"
+        int, "system.line_frequency", access="read_write", unit="Hz", level="expert", group="Instrument", doc="50 or 60"
     )
     gpib_address = register(
-        int, "system.address", access="read_write", limits=(1, 31), level="expert", doc="Address on an IEEE-488 bus"
+        int,
+        "system.address",
+        access="read_write",
+        limits=(1, 31),
+        level="expert",
+        group="Instrument",
+        doc="Address on an IEEE-488 bus",
     )
-    firmware = register(str, "system.firmware_revision", doc="Firmware revision")
-    hardware = register(str, "system.hardware_revision", doc="Hardware revision")
-    statistics_minutes = register(float, "statistics.minutes", unit="min", precision=1, doc="Since when statistics run")
+    firmware = register(str, "system.firmware_revision", group="Instrument", doc="Firmware revision")
+    hardware = register(str, "system.hardware_revision", group="Instrument", doc="Hardware revision")
+    statistics_minutes = register(
+        float, "statistics.minutes", unit="min", precision=1, group="Instrument", doc="Since when statistics run"
+    )
 
     @property
     def subsystem(self) -> CryoConDriver:
