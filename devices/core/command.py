@@ -12,6 +12,7 @@ from devices.core.alarm import Range
 from devices.core.attribute import Level
 from devices.core.datatype import DEFAULT_TEXT_LIMIT, DataType, DeviceState
 from devices.core.errors import BadValueError, NotAllowedError
+from devices.core.json_value import json_value
 from devices.core.live import PUT_TIMEOUT, check_limits, ended_in_time
 
 if TYPE_CHECKING:
@@ -235,6 +236,8 @@ class LiveCommand:
         spec, converted = self.spec, self.check(arguments or {})
 
         def typed(result: Any) -> Any:
+            if spec.json_result:
+                return json_value(result, f"the result of {spec.name}")
             return result if spec.result is None else spec.result.convert(result, f"the result of {spec.name}")
 
         async def work(run: Operation) -> Any:

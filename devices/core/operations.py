@@ -6,7 +6,6 @@ import asyncio
 import enum
 import json
 import logging
-import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from devices.core.attribute import Attribute, attribute
 from devices.core.deadband import Deadband
 from devices.core.errors import AbortedError, BusyError, RangeError, UnknownNameError, reason
+from devices.core.json_value import json_value
 
 if TYPE_CHECKING:
     from devices.core.command import WhenBusy
@@ -224,7 +224,7 @@ class Operations:
             elif not task.cancelled() and task.exception() is not None:
                 log.error("%s: %s failed while it was aborted: %s", self._device.name, run.id, task.exception())
             raise
-        result = _plain(result)
+        result = json_value(result, f"the result of {run.name}")
         length = len(json.dumps(result))
         if length > RESULT_LIMIT:
             raise RangeError(f"the result has {length} characters of JSON, at most {RESULT_LIMIT} are allowed")
@@ -248,14 +248,3 @@ class Operations:
             if isinstance(value, str):
                 value = value[: live.spec.datatype.text_limit].replace("\0", "?")
             live.publish(value)
-
-
-def _plain(result: Any) -> Any:
-    """A result without NaN and infinities, which JSON does not know: they become null."""
-    if isinstance(result, float) and not math.isfinite(result):
-        return None
-    if isinstance(result, dict):
-        return {key: _plain(value) for key, value in result.items()}
-    if isinstance(result, list | tuple):
-        return [_plain(value) for value in result]
-    return result

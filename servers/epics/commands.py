@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -246,10 +247,13 @@ class CommandSource:
             return True
 
     def _result_value(self, result: Any) -> Any:
+        shown = self.result
         if result is None:
-            return self.result.blank()
-        if self.result.kind is not Kind.STRING or self.result.rank:
-            return self.result.convert(result)
+            return math.nan if shown.kind.is_float and not shown.rank else shown.blank()
+        if shown.kind.is_float and shown.rank:  # an operation's NaN comes as null
+            result = [math.nan if each is None else each for each in result]
+        if shown.kind is not Kind.STRING or shown.rank:
+            return shown.convert(result)
         return result if isinstance(result, str) else json.dumps(result)
 
 

@@ -239,7 +239,8 @@ def test_a_result_that_is_not_json_is_a_failure_that_says_so(result: Any) -> Non
             camera.result = result
             camera.read_out.set()
             end = await ended(camera, await camera.run("expose"))
-            assert end["state"] == "FAILED" and "TypeError" in end["error"] and end["result"] is None
+            assert (end["state"], end["result"]) == ("FAILED", None)
+            assert end["error"].startswith("BadValueError: the result of expose")
             json.dumps(camera.operations.all())
 
     asyncio.run(scenario())
