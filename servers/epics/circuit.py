@@ -259,19 +259,25 @@ class Circuit(asyncio.Protocol):
         if error is not None:
             self._fail(command, channel, error)
         elif notify:
-            self._reply(
-                channel.core.write(ioid=command.ioid, data_type=command.data_type, data_count=command.data_count)
-            )
+            self._reply(self._written(command, channel))
         self.flush()
 
     def _fail(self, command: Any, channel: Channel, error: BaseException) -> None:
-        # A WRITE_NOTIFY that failed is answered by an error message: libca fails the put with its status, and
-        # caproto's clients, which do not look at the status of a write reply, raise.
-        if isinstance(command, ca.WriteNotifyRequest):
-            self._core._ioids.pop(command.ioid, None)
+        # The error message carries the reason: libca fails the put with it, caproto's command lines raise. caproto's
+        # threading and asyncio clients overlook it and would wait for the reply until they give up, so that one comes
+        # as well, with the same status; libca has ended the put by then and ignores it.
         status = CAStatus.ECA_NOWTACCESS if isinstance(error, NotAllowedError) else CAStatus.ECA_PUTFAIL
         text = f"{reason(error)}: {error}".encode()[:500]
         self._reply(ca.ErrorResponse(command, channel.core.cid, status=status, error_message=text))
+        if isinstance(command, ca.WriteNotifyRequest):
+            self._reply(self._written(command, channel, status))
+
+    @staticmethod
+    def _written(command: Any, channel: Channel, status: Any = CAStatus.ECA_NORMAL) -> Any:
+        """The reply to a WRITE_NOTIFY."""
+        return channel.core.write(
+            ioid=command.ioid, data_type=command.data_type, data_count=command.data_count, status=status
+        )
 
     def _subscribe(self, command: Any) -> None:
         view = self.channels[command.sid].view

@@ -17,7 +17,7 @@ from servers.epics.names import fits_ca_enum
 from servers.epics.records import Facts, Kind, Reading, Record
 
 STRING_BYTES = 40  # of a DBR_STRING, with its NUL
-UNIT_BYTES = 8
+UNIT_BYTES = 7  # of 8: a C client reads on to the NUL
 EPICS_EPOCH = 631152000  # s, Unix time of 1990-01-01
 BOOL_LABELS = ("Off", "On")
 

@@ -13,6 +13,7 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -50,7 +51,7 @@ class PvAccess:
         self.coalesced = 0
         self._provider = StaticProvider("diptych")
         self._pvs: dict[str, Pv] = {}
-        self._due: queue.SimpleQueue[Pv | None] = queue.SimpleQueue()
+        self._due: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -110,15 +111,16 @@ class PvAccess:
                 self._provider.remove(name)
                 pv.shared.close(destroy=True)
 
-    def enqueue(self, pv: Pv) -> None:
-        self._due.put(pv)
+    def enqueue(self, job: Callable[[], None]) -> None:
+        """Post a value, or answer a put: in this order, so that what a put changed is there when its client hears."""
+        self._due.put(job)
 
     def _post(self) -> None:
-        while (pv := self._due.get()) is not None:
+        while (job := self._due.get()) is not None:
             try:
-                pv.post()
+                job()
             except Exception:
-                log.exception("PVAccess: %s cannot be posted", pv.record.name)
+                log.exception("PVAccess: a value cannot be posted, or a put not be answered")
 
 
 class Pv:
@@ -139,7 +141,7 @@ class Pv:
             self._server.coalesced += 1
         else:
             self._pending = True
-            self._server.enqueue(self)
+            self._server.enqueue(self.post)
 
     def post(self) -> None:
         """Post the newest Reading, and the facts when they changed."""
@@ -176,11 +178,11 @@ class Pv:
             return
         put = self._server.gate.put(self.record, raw, _client(operation))
         outcome = put.done if _waits(operation) else put.accepted
-        outcome.add_done_callback(lambda future: _answer(operation, future))
+        outcome.add_done_callback(lambda future: self._server.enqueue(lambda: _answer(operation, future)))
 
     def rpc(self, _: SharedPV, operation: Any) -> None:
         call = self._server.gate.call(self.record, _arguments(operation.value()), _client(operation))
-        call.done.add_done_callback(lambda future: self._answer_call(operation, future))
+        call.done.add_done_callback(lambda future: self._server.enqueue(lambda: self._answer_call(operation, future)))
 
     def _answer_call(self, operation: Any, outcome: Future[Any]) -> None:
         if outcome.exception() is not None:

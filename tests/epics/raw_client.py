@@ -71,10 +71,15 @@ class RawClient:
         return self.wait_for(ca.ReadNotifyResponse)
 
     def put(self, name_or_channel: Any, data: Any, data_type: Any = None, seconds: float = 5.0) -> Any:
-        """Put with completion; the answer is a WriteNotifyResponse or an ErrorResponse."""
+        """Put with completion; the answer is a WriteNotifyResponse or an ErrorResponse (one more follows that)."""
         channel = self.channel(name_or_channel) if isinstance(name_or_channel, str) else name_or_channel
-        self.send(channel.write(data, data_type=data_type, notify=True))
-        return self.wait_for(ca.WriteNotifyResponse, ca.ErrorResponse, seconds=seconds)
+        request = channel.write(data, data_type=data_type, notify=True)
+        self.send(request)
+        while True:
+            answer = self.wait_for(ca.WriteNotifyResponse, ca.ErrorResponse, seconds=seconds)
+            is_error = isinstance(answer, ca.ErrorResponse)
+            if (answer.original_request.parameter2 if is_error else answer.ioid) == request.ioid:
+                return answer
 
     def subscribe(self, channel: Any, data_type: Any = None, mask: int = 7) -> Any:
         """Subscribe and return the first update."""

@@ -212,6 +212,7 @@ def test_a_refused_put_fails_with_the_reason(bench: Bench) -> None:
         answer = client.wait_for(ca.ErrorResponse)
         assert b"BusyError: S: an exposure is running" in bytes(answer.error_message)
         assert answer.status.name == "ECA_PUTFAIL"
+        assert client.wait_for(ca.WriteNotifyResponse).status.name == "ECA_PUTFAIL"  # some clients look at this alone
         assert b"BadValueError" in bytes(client.put(channel, [b"warm"], ChannelType.STRING).error_message)
         # so does one without completion, as soon as it is refused
         client.send(channel.write([b"warm"], data_type=ChannelType.STRING))

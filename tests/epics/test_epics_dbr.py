@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,6 +51,14 @@ def test_a_structure_is_laid_out_as_a_client_reads_it(data_type: ChannelType) ->
 
 def test_ctrl_string_is_laid_out_as_in_epics_base() -> None:
     assert len(dbr.metadata(READING, FACTS, ChannelType.CTRL_STRING, (), True)) == 4
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown"), [("K", b"K" + 7 * b"\0"), ("electron", b"electro\0"), ("J/(s m)µ", b"J/(s m)\0")]
+)
+def test_a_unit_always_ends_inside_its_8_bytes(unit: str, shown: bytes) -> None:
+    raw = dbr.metadata(READING, replace(FACTS, unit=unit), ChannelType.CTRL_DOUBLE, (), True)
+    assert raw[8:16] == shown
 
 
 @given(st.text())
