@@ -236,9 +236,9 @@ class DeviceSource:
             put.finish(BadValueError(f"{attribute.setpoint.name} = {put.value!r}: {error}"))
             return
         attribute.accepted(put.value, time.time_ns(), SETTLE_TIME)
+        self._read([attribute])  # whoever waits for the end of the put may read the read-back next
         put.finish()
         self._comparisons.settle(attribute)
-        attribute.verify = True
         self.wake()
 
     def _ask_bounds(self, attribute: AttributeSource) -> None:
