@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -25,9 +26,11 @@ class AttributeSource:
         setpoint: shows what was asked for; None when the attribute cannot be written.
         events: change events since the device last looked; ``seen_events``, how many it saw then.
         failed: the last try to get a value failed; it may have been for lack of time.
-        doubts_bounds: it went into an alarm that no known bound explains; the configuration is to be read.
         has_events: False once the device said that it pushes none.
         is_subscribed: the first event has come.
+        period: s, where one was chosen for this attribute: between two reads, and at least between two events shown.
+        held: the newest event that waits for its time to be shown.
+        next_time: when it is read or shown next, s of the monotonic clock.
         verify: the value is to be compared by a read.
     """
 
@@ -36,8 +39,13 @@ class AttributeSource:
         self.events = self.seen_events = 0
         self.has_events = True
         self.is_subscribed = False
-        self.verify = self.failed = self.doubts_bounds = False
+        self.verify = self.failed = False
+        self.period: float | None = None
+        self.held: deque[Any] = deque(maxlen=1)
+        self.next_time = 0.0
+        self.quality = Quality.VALID
         self._encoding = ""
+        self._columns = 0
         self._former: Any = None
         self._doubt_until = 0.0
         handler = None if spec.access == "read" else put(self)
@@ -77,15 +85,12 @@ class AttributeSource:
         stamp = answer.time.tv_sec * 1_000_000_000 + answer.time.tv_usec * 1000 + answer.time.tv_nsec
         shown = self.readback.reading
         self.failed = False
-        quality = Quality(int(answer.quality))
+        quality = self.quality = Quality(int(answer.quality))
         if self.setpoint is not self.readback:
             value = self._value(answer.value)
             if value is None:
                 value = shown.value if quality is Quality.INVALID else self.readback.blank()
-            alarm = self._judge(quality, value)
-            unexplained = alarm.status is Status.STATE and self.spec.kind.is_number
-            self.doubts_bounds |= unexplained and shown.alarm != alarm
-            self._publish(self.readback, Reading(value, stamp, alarm))
+            self._publish(self.readback, Reading(value, stamp, self._judge(quality, value)))
         if self.setpoint is not None:
             asked = self._value(answer.w_value)
             if asked is None and self.setpoint is self.readback:
@@ -116,6 +121,11 @@ class AttributeSource:
             for record in (value, *(companion for companion, _ in self._companions[value])):
                 record.mark(alarm)
 
+    def adopt(self, spec: AttributeSpec, period: float | None) -> None:
+        """The device was asked again: the same shape, maybe other facts, and a period that a site chose."""
+        self.spec, self.period = spec, period
+        self.configure(spec.facts)
+
     def configure(self, facts: Facts) -> None:
         """Adopt a changed attribute configuration; the severity follows with the device's next value."""
         for record in self._values():
@@ -132,7 +142,7 @@ class AttributeSource:
         return Record(
             names.full(prefix, spec.base, suffix),
             spec.kind,
-            rank=spec.rank,
+            rank=1 if spec.is_text_image else spec.rank,
             max_length=spec.max_length,
             text_limit=spec.text_limit,
             facts=spec.facts,
@@ -146,7 +156,7 @@ class AttributeSource:
         for suffix in names.value_companions(spec.type_name, spec.rank, spec.facts.labels):
             name = names.full(value.name, "", suffix)
             if suffix in (names.WIDTH, names.HEIGHT):
-                companions.append((Record(name, Kind.INT32), _columns if suffix == names.WIDTH else _rows))
+                companions.append((Record(name, Kind.INT32), self._width if suffix == names.WIDTH else self._height))
             else:
                 short = suffix == names.TEXT or all(len(label.encode()) <= SHORT_TEXT for label in spec.facts.labels)
                 record = Record(name, Kind.STRING, text_limit=SHORT_TEXT if short else spec.text_limit)
@@ -161,6 +171,12 @@ class AttributeSource:
     def _label(self, index: Any) -> str:
         labels = self.readback.facts.labels
         return labels[int(index)] if 0 <= int(index) < len(labels) else str(index)
+
+    def _width(self, image: Any) -> int:
+        return self._columns if self.spec.is_text_image else int(image.shape[1])
+
+    def _height(self, image: Any) -> int:
+        return len(image) // max(1, self._columns) if self.spec.is_text_image else int(image.shape[0])
 
     def _judge(self, quality: Quality, value: Any) -> Alarm:
         if self.spec.type_name == "state" and quality is not Quality.INVALID and self.spec.rank == 0:
@@ -187,19 +203,14 @@ class AttributeSource:
         if self.spec.type_name == "encoded":
             self._encoding, data = value
             return np.frombuffer(data.encode("latin-1") if isinstance(data, str) else bytes(data), np.uint8)
+        if self.spec.is_text_image:
+            self._columns = len(value[0]) if len(value) else 0
+            return tuple(text for row in value for text in row)
         if self.spec.rank:
             if self.spec.kind is Kind.STRING:
                 return tuple(value)
             return np.asarray(value, self.spec.kind.dtype)
         return int(value) if self.spec.kind is Kind.ENUM else value
-
-
-def _columns(image: Any) -> int:
-    return int(image.shape[1])
-
-
-def _rows(image: Any) -> int:
-    return int(image.shape[0])
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from devices.core.errors import ConfigurationError
 from servers.epics.access import DEFAULT_RULES, Rule
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a Tango name matches a pattern with ``*`` and ``?``, in upper or lower case."""
+    return fnmatchcase(name.lower(), pattern.lower())
 
 
 @dataclass(frozen=True)
@@ -19,16 +25,30 @@ class MirroredDevice:
         prefix: of its PVs; None takes the device's own (its description, or its property ``pv_prefix``).
         pv_names: PV segments that replace the rule, by attribute or command name.
         mirror_commands: commands of a device that does not describe itself.
+        leave_out: attributes that are not mirrored; patterns with ``*`` and ``?``.
         period: s between two reads of what has no events.
+        periods: pattern of attributes -> s, the first one that matches: without events they are read so often, with
+            events they are not shown more often.
         text_limit: bytes of a text, where the device does not say.
+
+    Tango's names are caseless, so these are too.
     """
 
     name: str
     prefix: str | None = None
     pv_names: Mapping[str, str] = field(default_factory=dict, hash=False)
     mirror_commands: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
     period: float = 1.0
+    periods: Mapping[str, float] = field(default_factory=dict, hash=False)
     text_limit: int = 4096
+
+    def leaves_out(self, attribute: str) -> bool:
+        return any(matches(attribute, pattern) for pattern in self.leave_out)
+
+    def period_of(self, attribute: str) -> float | None:
+        """The period that was chosen for this attribute, s; None where none was."""
+        return next((period for pattern, period in self.periods.items() if matches(attribute, pattern)), None)
 
 
 @dataclass(frozen=True)

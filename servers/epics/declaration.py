@@ -25,6 +25,11 @@ class AttributeSpec:
     facts: Facts
 
     @property
+    def is_text_image(self) -> bool:
+        """An image of texts, which EPICS has as an array of them, row by row."""
+        return self.rank == 2 and self.kind is Kind.STRING
+
+    @property
     def shape(self) -> tuple[Any, ...]:
         """What must stay the same for the PVs to stay."""
         fits = names.fits_ca_enum(self.facts.labels)
@@ -61,12 +66,10 @@ class CommandSpec:
 
 @dataclass(frozen=True)
 class DeviceSpec:
+    """A device to mirror; ``notes`` tell what of it is not, and what else a site may want to know."""
+
     prefix: str
     attributes: tuple[AttributeSpec, ...]
     commands: tuple[CommandSpec, ...]
     has_operations: bool
-
-    @property
-    def shape(self) -> tuple[Any, ...]:
-        """Two devices of one shape have the same PVs."""
-        return self.prefix, tuple(attribute.shape for attribute in self.attributes), self.commands
+    notes: tuple[str, ...] = ()

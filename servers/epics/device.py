@@ -6,7 +6,8 @@ import asyncio
 import importlib.metadata
 import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import yaml
 from devices.core import Device, Properties, attribute, command, poll, setting
 from devices.core.errors import ConfigurationError
 from servers.epics.access import DEFAULT_RULES, Rule, rules_from
+from servers.epics.devices_file import read_devices
 from servers.epics.mirror import Mirror, MirrorConfig, MirroredDevice
 
 
@@ -30,6 +32,9 @@ class EpicsMirrorProperties(Properties):
     pva_broadcast: str = setting("127.0.0.1:5076", doc="HOST:PORT of the PVAccess search, UDP")
     devices: tuple[str, ...] = setting(
         (), doc="DEVICE or DEVICE=PREFIX each; empty: every device of the database that has a pv_prefix"
+    )
+    devices_file: Path | None = setting(
+        None, doc="More devices, and how they are mirrored: prefix, PV names, commands, periods; none: by the rule"
     )
     audit_file: Path | None = setting(None, doc="Where every write is recorded, JSON lines; none: nowhere")
     access_file: Path | None = setting(None, doc="Access rules; none: writes from this host only")
@@ -114,12 +119,13 @@ class EpicsMirror(Device):
 
     @command(pv_name="ListPVs")
     async def list_pvs(self) -> dict[str, Any]:
-        """Every PV with its device, type and level, and the names that clash."""
+        """Every PV with its device, type and level, the names that clash, and what is not mirrored."""
         if self.mirror is None:
-            return {"pvs": [], "clashes": []}
+            return {"pvs": [], "clashes": [], "notes": []}
         return {
             "pvs": [asdict(entry) for entry in self.mirror.list_pvs()],
             "clashes": [str(clash) for clash in self.mirror.clashes],
+            "notes": self.mirror.notes,
         }
 
     def _config(self) -> MirrorConfig:
@@ -129,7 +135,7 @@ class EpicsMirror(Device):
         if host != pva_host:
             raise ConfigurationError(self.name, [f"channel_access and pv_access have two hosts: {host}, {pva_host}"])
         return MirrorConfig(
-            devices=tuple(_device(text) for text in wanted.devices or _prefixed_devices()),
+            devices=_devices(wanted.devices or _prefixed_devices(), wanted.devices_file),
             tango_host=os.environ.get("TANGO_HOST", ""),
             bind=host,
             ca_port=ca_port,
@@ -161,9 +167,22 @@ def _rules(path: Path | None) -> tuple[Rule, ...]:
     return rules_from(found)
 
 
-def _device(text: str) -> MirroredDevice:
-    name, _, prefix = text.partition("=")
-    return MirroredDevice(name.strip(), prefix.strip() or None)
+def _devices(lines: Iterable[str], path: Path | None) -> tuple[MirroredDevice, ...]:
+    """The devices of the property and those of the file; where both name one, the file says how it is mirrored."""
+    named = [line.partition("=") for line in lines]
+    devices = [MirroredDevice(name.strip(), prefix.strip() or None) for name, _, prefix in named]
+    prefixes = {device.name.lower(): device.prefix for device in devices}
+    found = read_devices(path) if path is not None else ()
+    for device in found:
+        prefix = prefixes.get(device.name.lower())
+        if device.prefix and prefix and device.prefix != prefix:
+            text = f"{device.name} > prefix: {device.prefix}, but {prefix} in the property devices"
+            raise ConfigurationError(str(path), [text])
+    in_file = {device.name.lower() for device in found}
+    return (
+        *(device for device in devices if device.name.lower() not in in_file),
+        *(replace(device, prefix=device.prefix or prefixes.get(device.name.lower())) for device in found),
+    )
 
 
 def _prefixed_devices() -> list[str]:

@@ -7,11 +7,9 @@ that can ``describe`` itself adds what Tango cannot say: PV names, text limits, 
 from __future__ import annotations
 
 import json
-import logging
 import math
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import tango
@@ -20,10 +18,9 @@ from tango import AttrDataFormat, AttrWriteType, CmdArgType
 from devices.core.errors import DiptychError, ProtocolError
 from servers.epics import names
 from servers.epics.alarm import STATES
+from servers.epics.configuration import MirroredDevice
 from servers.epics.declaration import ArgumentSpec, AttributeSpec, CommandSpec, DeviceSpec
 from servers.epics.records import Facts, Kind
-
-log = logging.getLogger(__name__)
 
 MAX_DESCRIPTION = 4 << 20  # bytes of a description that are accepted
 
@@ -52,68 +49,67 @@ ENCODED_LENGTH = 4 << 20  # bytes of a DevEncoded
 TANGO_DEFAULT_FORMAT = "%6.2f"
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What a site says about one device: a prefix of its own, PV names, and which commands of a foreign device."""
-
-    prefix: str | None = None
-    pv_names: Mapping[str, str] | None = None
-    mirror_commands: Collection[str] = ()
-    text_limit: int = 4096
-
-
-def read_device(proxy: Any, choices: Choices) -> DeviceSpec:
+def read_device(proxy: Any, wanted: MirroredDevice) -> DeviceSpec:
     """Ask a running device what it has.
 
     Args:
         proxy: a ``tango.DeviceProxy``.
+        wanted: what the site says about it.
     Raises:
         tango.DevFailed: it cannot be asked now.
         DiptychError: what it says cannot be used.
     """
     try:
-        return _read_device(proxy, choices)
+        return _read_device(proxy, wanted)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProtocolError(f"the description of {proxy.dev_name()} is wrong: {type(error).__name__} {error}") from None
 
 
-def _read_device(proxy: Any, choices: Choices) -> DeviceSpec:
+def _read_device(proxy: Any, wanted: MirroredDevice) -> DeviceSpec:
     queried = {command.cmd_name.lower(): command for command in proxy.command_list_query()}
-    described = _describe(proxy) if "describe" in queried else {}
+    described = _describe(proxy, queried.get("describe"))
     declared = {attribute["name"].lower(): attribute for attribute in described.get("attributes", ())}
-    reader = _Reader(choices, proxy.dev_name())
-    attributes = [reader.attribute(info, declared.get(info.name.lower())) for info in proxy.attribute_list_query_ex()]
+    reader = _Reader(wanted)
+    infos = proxy.attribute_list_query_ex()
+    attributes = [reader.attribute(info, declared.get(info.name.lower())) for info in infos]
     if described:
         commands = [reader.described_command(command) for command in described.get("commands", ())]
     else:
-        wanted = {name.lower() for name in choices.mirror_commands}
-        for name in sorted(wanted - set(queried)):
-            log.warning("%s has no command %r to mirror", proxy.dev_name(), name)
-        commands = [reader.plain_command(info) for name, info in queried.items() if name in wanted]
+        allowed = {name.lower(): name for name in wanted.mirror_commands}
+        reader.notes += [f"there is no command {allowed[name]} to mirror" for name in allowed if name not in queried]
+        commands = [reader.plain_command(info) for name, info in queried.items() if name in allowed]
+    present = {info.name.lower() for info in infos} | set(queried)
+    reader.notes += [f"there is no {name} for pv_names" for name in wanted.pv_names if name.lower() not in present]
     return DeviceSpec(
-        prefix=_prefix(proxy, choices, described),
+        prefix=_prefix(proxy, wanted, described),
         attributes=tuple(attribute for attribute in attributes if attribute is not None),
         commands=tuple(command for command in commands if command is not None),
         has_operations=bool(described) and "operation_status" in queried,
+        notes=tuple(reader.notes),
     )
 
 
-def _describe(proxy: Any) -> dict[str, Any]:
+def _describe(proxy: Any, command: Any) -> dict[str, Any]:
+    """What the device says of itself; nothing when it has no such command, or one of its own that only is named so."""
+    if command is None or (command.in_type, command.out_type) != (CmdArgType.DevVoid, CmdArgType.DevString):
+        return {}
     text = proxy.command_inout("describe")
-    if not isinstance(text, str) or len(text) > MAX_DESCRIPTION:
-        raise ProtocolError(f"the description of {proxy.dev_name()} is no text or over {MAX_DESCRIPTION} bytes")
+    if len(text) > MAX_DESCRIPTION:
+        raise ProtocolError(f"the description of {proxy.dev_name()} is over {MAX_DESCRIPTION} bytes")
     try:
         described = json.loads(text)
-    except ValueError as error:
-        raise ProtocolError(f"the description of {proxy.dev_name()} is not JSON: {error}") from None
-    if not isinstance(described, dict) or described.get("format") != 1:
-        raise ProtocolError(f"the description of {proxy.dev_name()} is not of format 1")
+    except ValueError:
+        return {}
+    if not isinstance(described, dict) or "format" not in described:
+        return {}
+    if described["format"] != 1:
+        raise ProtocolError(f"the description of {proxy.dev_name()} is of format {described['format']}, not 1")
     return described
 
 
-def _prefix(proxy: Any, choices: Choices, described: Mapping[str, Any]) -> str:
+def _prefix(proxy: Any, wanted: MirroredDevice, described: Mapping[str, Any]) -> str:
     """The site's word, or the device's, or the device property ``pv_prefix``."""
-    prefix = choices.prefix if choices.prefix is not None else described.get("pv_prefix")
+    prefix = wanted.prefix if wanted.prefix is not None else described.get("pv_prefix")
     if prefix is None and "#dbase=no" not in proxy.name() and proxy.is_dbase_used():
         values = proxy.get_property("pv_prefix")["pv_prefix"]
         prefix = values[0] if values else None
@@ -123,18 +119,22 @@ def _prefix(proxy: Any, choices: Choices, described: Mapping[str, Any]) -> str:
 
 
 class _Reader:
-    def __init__(self, choices: Choices, device: str) -> None:
-        self._choices, self._device = choices, device
-        self._names = {name.lower(): pv for name, pv in (choices.pv_names or {}).items()}
+    """Turns what a device says into declarations; ``notes`` tell what of it has no PV, or another one than expected."""
+
+    def __init__(self, wanted: MirroredDevice) -> None:
+        self._wanted = wanted
+        self._names = {name.lower(): pv for name, pv in wanted.pv_names.items()}
+        self.notes: list[str] = []
 
     def attribute(self, info: Any, declared: Mapping[str, Any] | None) -> AttributeSpec | None:
         """One attribute; None when it is not to be mirrored or of a type that EPICS has no place for."""
         said = declared or {}
-        if not said.get("mirror", True):
+        if not said.get("mirror", True) or self._wanted.leaves_out(info.name):
             return None
         kind, rank = KINDS.get(CmdArgType(info.data_type)), RANKS.get(info.data_format, -1)
-        if kind is None or rank < 0 or (rank == 2 and kind is Kind.STRING):
-            log.warning("%s: attribute %s (%s) is not mirrored", self._device, info.name, info.data_format)
+        if kind is None or rank < 0:
+            what = f"{CmdArgType(info.data_type)} {info.data_format}"
+            self.notes.append(f"attribute {info.name} is not mirrored: EPICS has no place for {what}")
             return None
         base = self._base(info.name, said.get("pv_name"))
         if base is None:
@@ -150,7 +150,7 @@ class _Reader:
             max_length=ENCODED_LENGTH if encoded else info.max_dim_x * max(1, info.max_dim_y),
             access=names.served_access(type_name, rank, ACCESS[info.writable]),
             level=said.get("level") or ("expert" if info.disp_level == tango.DispLevel.EXPERT else "operator"),
-            text_limit=int(said.get("text_limit") or self._choices.text_limit),
+            text_limit=int(said.get("text_limit") or self._wanted.text_limit),
             facts=facts_of(info, said),
         )
 
@@ -174,8 +174,11 @@ class _Reader:
         """A command of a device that does not describe itself."""
         base = self._base(info.cmd_name, None)
         argument, result = _plain_type(info.in_type), _plain_type(info.out_type)
-        if base is None or argument is None or result is None:
-            log.warning("%s: command %s has a type that is not mirrored", self._device, info.cmd_name)
+        if base is None:
+            return None
+        if argument is None or result is None:
+            what = CmdArgType(info.in_type if argument is None else info.out_type)
+            self.notes.append(f"command {info.cmd_name} is not mirrored: EPICS has no place for {what}")
             return None
         return CommandSpec(
             name=info.cmd_name,
@@ -196,7 +199,7 @@ class _Reader:
             kind=Kind.ENUM if said["type"] == "state" else Kind(said["type"]),
             rank=len(said.get("shape") or ()),
             max_length=math.prod(said.get("shape") or (1,)),
-            text_limit=int(said.get("text_limit") or self._choices.text_limit),
+            text_limit=int(said.get("text_limit") or self._wanted.text_limit),
             default=said.get("default"),
             required=bool(said.get("required", True)),
             is_state=said["type"] == "state",
@@ -214,9 +217,9 @@ class _Reader:
             if base is None:
                 base = names.segment(name)
                 if names.loses_characters(name):
-                    log.warning("%s: %r becomes the PV segment %r", self._device, name, base)
+                    self.notes.append(f"{name} becomes the PV segment {base}")
         except DiptychError as error:
-            log.warning("%s: %s; not mirrored", self._device, error)
+            self.notes.append(f"{name} is not mirrored: {error}")
         return base
 
 

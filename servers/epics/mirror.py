@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +24,6 @@ from servers.epics.configuration import MirrorConfig, MirroredDevice
 from servers.epics.device_source import Counters, DeviceSource
 from servers.epics.failures import failure
 from servers.epics.gate import Gate
-from servers.epics.inquiry import Choices
 from servers.epics.linkwatch import LinkWatch
 from servers.epics.names import Clash, NameBook
 from servers.epics.pva import PvAccess
@@ -87,7 +86,7 @@ class Mirror:
         self._lock = threading.Lock()
         self._watch = LinkWatch()
         self._upkeeps: dict[str, ServerUpkeep] = {}
-        self._devices: dict[MirroredDevice, DeviceSource] = {}
+        self._devices: dict[str, DeviceSource] = {}  # by name as configured, in lower case
         self._unplaced: list[MirroredDevice] = []
         self._placing = threading.Lock()
         self._stopping = threading.Event()
@@ -146,10 +145,14 @@ class Mirror:
         self.config = config
         self.access.rules = config.access
         self.ca.refresh_rights()
+        wanted = {device.name.lower(): device for device in config.devices}
         with self._placing:
-            for device in [device for device in self._devices if device not in config.devices]:
-                self._remove(device)
-            self._unplaced = [device for device in config.devices if device not in self._devices]
+            for name, source in list(self._devices.items()):
+                if name not in wanted:
+                    self._remove(name)
+                elif source.wanted != wanted[name]:
+                    source.want(wanted[name])
+            self._unplaced = [device for name, device in wanted.items() if name not in self._devices]
         self._find_now.set()
 
     def list_pvs(self) -> list[PvEntry]:
@@ -160,6 +163,11 @@ class Mirror:
                 PvEntry(name, *owner[name], record.kind.value, record.rank, record.handler is not None, record.level)
                 for name, record in sorted(self._records.items())
             ]
+
+    @property
+    def notes(self) -> list[str]:
+        """What of the devices is not mirrored, and why."""
+        return [f"{source.name}: {note}" for source in list(self._devices.values()) for note in source.records.notes]
 
     @property
     def clashes(self) -> tuple[Clash, ...]:
@@ -194,8 +202,13 @@ class Mirror:
         }
 
     def register(self, device: str, part: str, records: Iterable[Record]) -> None:
-        """Serve the records of one attribute or command; a name that is taken already costs that PV only."""
+        """Serve the records of one attribute or command; a name that is taken already costs that PV only.
+
+        What is served already stays as it is.
+        """
         for record in records:
+            if self._records.get(record.name) is record:
+                continue
             clash = self._book.claim(record.name, f"{device} {part}")
             if clash is not None:
                 log.warning("%s", clash)
@@ -205,15 +218,16 @@ class Mirror:
                 self._owners.setdefault(device, {})[record.name] = part
             self.pva.add(record)
 
-    def unregister(self, device: str) -> None:
-        """Serve nothing of this device any more; its clients are disconnected and search again."""
+    def unregister(self, device: str, parts: Collection[str]) -> None:
+        """Serve nothing of these attributes and commands any more; their clients are disconnected and search again."""
         with self._lock:
-            parts = self._owners.pop(device, {})
-            for name in parts:
-                del self._records[name]
-        self.ca.remove(parts)
-        self.pva.remove(list(parts))
-        self._book.release(device)
+            owned = self._owners.get(device, {})
+            names = [pv for pv, part in owned.items() if part in parts]
+            for name in names:
+                del self._records[name], owned[name]
+        self.ca.remove(names)
+        self.pva.remove(names)
+        self._book.release({f"{device} {part}" for part in parts})
 
     def _leave_devices(self) -> None:
         self._finder.join()
@@ -222,8 +236,6 @@ class Mirror:
             upkeep.stop()
         for upkeep in self._upkeeps.values():
             upkeep.wait()
-        for device in self._devices.values():
-            device.close()
 
     def _find(self) -> None:
         """Find the server of each device; in a thread, as a database may not answer."""
@@ -246,14 +258,12 @@ class Mirror:
         upkeep = self._upkeeps.get(server)
         if upkeep is None:
             upkeep = self._upkeeps[server] = ServerUpkeep(server, self._watch)
-            upkeep.start()
-        choices = Choices(device.prefix, device.pv_names, device.mirror_commands, device.text_limit)
-        source = DeviceSource(name, choices, self, self.counters, period=device.period)
-        self._devices[device] = source
+        source = DeviceSource(name, device, self, self.counters)
+        self._devices[device.name.lower()] = source
         upkeep.add(source)
 
-    def _remove(self, device: MirroredDevice) -> None:
-        source = self._devices.pop(device)
+    def _remove(self, name: str) -> None:
+        source = self._devices.pop(name)
         for server, upkeep in list(self._upkeeps.items()):
             if source in upkeep.devices:
                 upkeep.remove(source)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,12 +156,11 @@ class NameBook:
                 return None
             return self._clashes.setdefault((pv, owner), Clash(pv, holder, owner))
 
-    def release(self, device: str) -> None:
-        """Give back all names of a device (owners are ``DEVICE PART``), and forget the clashes it lost."""
+    def release(self, owners: Collection[str]) -> None:
+        """Give back all names of these owners, and forget the clashes they lost."""
         with self._lock:
-            owned = f"{device} "
-            self._holders = {pv: owner for pv, owner in self._holders.items() if not owner.startswith(owned)}
-            self._clashes = {key: clash for key, clash in self._clashes.items() if not key[1].startswith(owned)}
+            self._holders = {pv: owner for pv, owner in self._holders.items() if owner not in owners}
+            self._clashes = {key: clash for key, clash in self._clashes.items() if key[1] not in owners}
 
     @property
     def clashes(self) -> tuple[Clash, ...]:

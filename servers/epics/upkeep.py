@@ -1,7 +1,7 @@
-"""One Tango device server with the devices of it that are mirrored: a link, and a thread that does what may take time.
+"""One Tango device server with the devices of it that are mirrored: a link, and a thread for each device.
 
-The thread connects the devices when the server answers, compares and polls values, and tries again what failed. A
-server that hangs keeps its own thread waiting and nobody else's.
+The thread connects its device when the server answers, compares and polls values, and tries again what failed. A device
+that hangs, or is slow to answer, keeps its own thread waiting and nobody else's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,65 @@ RETRY_PERIOD = 1.0  # s between two tries to connect a device whose server answe
 IDLE_PERIOD = 5.0  # s
 
 
-class ServerUpkeep(threading.Thread):
+class DeviceUpkeep(threading.Thread):
+    """Keeps one device mirrored until it is stopped, and leaves it then."""
+
+    def __init__(self, device: DeviceSource, link: ServerLink) -> None:
+        super().__init__(name=f"epics-upkeep {device.name}", daemon=True)
+        self.device = device
+        self._link = link
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._said = ""
+        device.wake = self._wake.set
+
+    def run(self) -> None:
+        with tango.EnsureOmniThread():
+            while True:
+                self._wake.clear()
+                if self._stopping.is_set():
+                    break
+                self._wake.wait(max(0.0, self._step() - time.monotonic()))
+            self.device.close()
+
+    def wake(self) -> None:
+        """Something is to be done; in any thread."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Serve nothing of the device any more and end; a Tango call under way ends by its own timeout."""
+        self._stopping.set()
+        self.device.retire()
+        self._wake.set()
+
+    def _step(self) -> float:
+        """Do what is due; returns when to come back, s of the monotonic clock."""
+        now = time.monotonic()
+        if not self._link.is_up:
+            return now + IDLE_PERIOD
+        try:
+            if self.device.linked:
+                self.device.upkeep()
+            else:
+                self._connect()
+        except (tango.DevFailed, DiptychError) as error:
+            text = str(error if isinstance(error, DiptychError) else failure(error))
+            self.device.lost(text)
+            if self._said != text:
+                self._said = text
+                log.warning("%s cannot be mirrored now: %s", self.device.name, text)
+            return now + RETRY_PERIOD
+        return min(now + IDLE_PERIOD, self.device.next_due())
+
+    def _connect(self) -> None:
+        self.device.connect()
+        if not self._link.is_up:  # lost while it was being connected
+            self.device.lost(self._link.reason)
+        self._said = ""
+        log.info("%s is mirrored", self.device.name)
+
+
+class ServerUpkeep:
     """Keeps the devices of one server mirrored.
 
     Args:
@@ -31,83 +89,52 @@ class ServerUpkeep(threading.Thread):
     """
 
     def __init__(self, name: str, watch: LinkWatch) -> None:
-        super().__init__(name=f"epics-upkeep {name}", daemon=True)
         self.server = name
-        self.devices: list[DeviceSource] = []
         self.link: ServerLink | None = None
         self._watch = watch
-        self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._said: dict[str, str] = {}
+        self._threads: tuple[DeviceUpkeep, ...] = ()
+
+    @property
+    def devices(self) -> list[DeviceSource]:
+        return [thread.device for thread in self._threads]
 
     def add(self, device: DeviceSource) -> None:
-        with self._lock:
-            device.wake = self._wake.set
-            self.devices.append(device)
-            if self.link is None:
-                self.link = ServerLink(self.server, device.name, self._wake.set, self._lost)
-                self._watch.add(self.link)
-                self.link.start()
-        self._wake.set()
+        is_first = self.link is None
+        if self.link is None:
+            self.link = ServerLink(self.server, device.name, self._wake, self._lost)
+            self._watch.add(self.link)
+        thread = DeviceUpkeep(device, self.link)
+        self._threads = (*self._threads, thread)
+        thread.start()
+        if is_first:
+            self.link.start()
 
     def remove(self, device: DeviceSource) -> None:
-        with self._lock:
-            self.devices.remove(device)
-        device.close()
-
-    def run(self) -> None:
-        with tango.EnsureOmniThread():
-            while not self._stopping.is_set():
-                self._wake.clear()
-                now = time.monotonic()
-                with self._lock:
-                    devices = list(self.devices)
-                due = now + IDLE_PERIOD
-                for device in devices:
-                    if self._stopping.is_set():
-                        break
-                    if self.link is None or not self.link.is_up:
-                        continue
-                    if device.linked:
-                        device.upkeep()
-                        due = min(due, device.next_due())
-                    else:
-                        self._connect(device)
-                        due = min(due, now + (0.0 if device.linked else RETRY_PERIOD))
-                self._wake.wait(max(0.0, due - time.monotonic()))
+        """Leave a device; returns at once."""
+        for thread in self._threads:
+            if thread.device is device:
+                thread.stop()
+        self._threads = tuple(thread for thread in self._threads if thread.device is not device)
 
     def stop(self) -> None:
-        """Ask both threads to end."""
-        self._stopping.set()
+        """Ask all threads to end."""
         if self.link is not None:
             self._watch.remove(self.link)
             self.link.stop()
-        self._wake.set()
+        for thread in self._threads:
+            thread.stop()
 
     def wait(self) -> None:
-        """Wait for both threads; a Tango call under way ends by its own timeout."""
-        if self.is_alive():
-            self.join()
+        """Wait for the threads; a Tango call under way ends by its own timeout."""
+        for thread in self._threads:
+            thread.join()
         if self.link is not None:
             self.link.join()
 
-    def _connect(self, device: DeviceSource) -> None:
-        try:
-            device.connect()
-        except (tango.DevFailed, DiptychError) as error:
-            text = str(error if isinstance(error, DiptychError) else failure(error))
-            device.lost(text)
-            if self._said.get(device.name) != text:
-                self._said[device.name] = text
-                log.warning("%s cannot be mirrored now: %s", device.name, text)
-        else:
-            assert self.link is not None
-            if not self.link.is_up:  # lost while it was being connected
-                device.lost(self.link.reason)
-            self._said.pop(device.name, None)
-            log.info("%s is mirrored", device.name)
+    def _wake(self) -> None:
+        for thread in self._threads:
+            thread.wake()
 
     def _lost(self, reason: str) -> None:
-        for device in list(self.devices):
+        for device in self.devices:
             device.lost(reason)

@@ -15,6 +15,7 @@ from devices.core.errors import ConfigurationError
 from servers.facility.spelling import did_you_mean
 
 SIZE_LIMIT_BYTES = 4 << 20
+_BOOL = "tag:yaml.org,2002:bool"
 
 _TYPE_WORDS = {
     "array": "a list",
@@ -122,7 +123,10 @@ def _neighbours(path: Path) -> str:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key that stands twice, where YAML itself would keep the last."""
+    """A safe loader that refuses a key that stands twice, where YAML itself would keep the last.
+
+    As in YAML 1.2, only ``true`` and ``false`` are truth values: Tango has many a command On and Off.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -133,3 +137,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 )
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
+
+
+_UniqueKeyLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_UniqueKeyLoader.add_implicit_resolver(_BOOL, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))

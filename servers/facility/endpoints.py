@@ -7,6 +7,7 @@ from typing import Final
 
 from servers.facility.address import from_elsewhere, is_open
 from servers.facility.facility_file import Facility, lines_of, short_server_name
+from servers.facility.mirrored import mirrored_devices
 
 AT_WORK: Final = frozenset({"ON", "STANDBY", "RUNNING", "MOVING"})
 
@@ -32,10 +33,11 @@ def table(facility: Facility, tango_host: str, states: Mapping[str, str | None],
     for simulator in facility.simulators.values():
         where = facility.ports.endpoint(f"sim.{simulator.name}") if simulator.port else ""
         rows.append((f"simulator {simulator.name}", where, f"kind {simulator.kind}"))
+    mirrored = {device.name.casefold(): device.prefix for device in mirrored_devices(facility)}
     for server, classes in facility.devices.items():
         for devices in classes.values():
             for device, properties in devices.items():
-                prefix = " ".join(lines_of(properties, "pv_prefix"))
+                prefix = mirrored.get(device.casefold()) or " ".join(lines_of(properties, "pv_prefix"))
                 state = (states[device] or "silent") if device in states else "not started here"
                 rows.append((device, prefix, f"server {short_server_name(server)}, {state}"))
     rows.append(("logs", str(facility.state_dir / "log"), ""))

@@ -148,8 +148,10 @@ def _assemble(
     except (BadValueError, RangeError) as error:
         raise ConfigurationError(path.name, [str(error)]) from error
 
+    folders = {"state": state_dir, "here": path.parent}
+
     def resolved(text: str, *keys: object) -> str:
-        value, unknown = resolve(text, ports, state_dir)
+        value, unknown = resolve(text, ports, folders)
         problems.extend(f"{key_path(keys)}: {line}" for line in unknown)
         return value
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from servers.facility import record
 from servers.facility.address import LOOPBACK
@@ -11,6 +14,7 @@ from servers.facility.facility_file import Facility, short_server_name
 from servers.facility.process import PYTHON, Program
 
 _DIPTYCH = (*PYTHON, "servers.main")
+TANGO_SERVERS: Final = "/usr/lib/tango"  # where Debian has Tango's own servers
 
 
 def database(facility: Facility) -> Program:
@@ -50,7 +54,8 @@ def server_program(facility: Facility, server: str, tango_host: str) -> Program:
     """One device server: ours, or what the facility file gives as its command."""
     name = short_server_name(server)
     if server in facility.programs:
-        return Program(name, facility.programs[server], ours=False)
+        program, *arguments = facility.programs[server]
+        return Program(name, [_found(program) or program, *arguments], ours=False)
     return Program(
         name,
         [
@@ -62,6 +67,16 @@ def server_program(facility: Facility, server: str, tango_host: str) -> Program:
             *("--tango-host", tango_host),
         ],
     )
+
+
+def missing(facility: Facility) -> list[str]:
+    """One line for each program of the facility file that is not on this machine."""
+    return [
+        f"programs > {server}: {words[0]} is not installed here, neither in PATH nor in {TANGO_SERVERS} (Debian and "
+        f"Ubuntu have Tango's own servers in packages named tango-...)"
+        for server, words in facility.programs.items()
+        if _found(words[0]) is None
+    ]
 
 
 def hold_back(state_dir: Path, name: str) -> None:
@@ -91,3 +106,7 @@ def _note(state_dir: Path, name: str) -> Path:
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _found(program: str) -> str | None:
+    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", os.defpath), TANGO_SERVERS]))

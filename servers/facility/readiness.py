@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from devices.core.errors import NotConnectedError
-from servers.facility.facility_file import Facility, lines_of
+from servers.facility.facility_file import Facility
+from servers.facility.mirrored import state_pvs
 from servers.facility.port_check import is_taken
 
 TIMEOUT_MILLISECONDS: Final = 1000
@@ -63,38 +64,15 @@ def device_states(tango_host: str, devices: Iterable[str]) -> dict[str, str | No
     return {device: _state(tango_host, device) for device in devices}
 
 
-def mirrored_prefixes(facility: Facility) -> dict[str, str]:
-    """PV prefix -> device, for the devices whose PVs a mirror of this facility has to serve.
-
-    A mirror serves every device with a prefix, or those in its own property ``devices``.
-    """
-    chosen = {
-        line.partition("=")[0].strip().casefold()
-        for mirror in facility.mirrors
-        for devices in facility.server(mirror).values()
-        for properties in devices.values()
-        for line in lines_of(properties, "devices")
-    }
-    return {
-        prefix: device
-        for server in (facility.start_order if facility.mirrors else ())
-        if server not in facility.mirrors
-        for devices in facility.server(server).values()
-        for device, properties in devices.items()
-        for prefix in lines_of(properties, "pv_prefix")
-        if not chosen or device.casefold() in chosen
-    }
-
-
 def unanswered_pvs(facility: Facility) -> list[str]:
     """What EPICS clients still miss: the State PV of each device on Channel Access, the PVAccess port.
 
     The facility's EPICS_CA_* settings must be in the environment of this process.
     """
-    prefixes = mirrored_prefixes(facility)
-    if not prefixes:
+    states = state_pvs(facility)
+    if not states:
         return []
-    missing = [f"{prefix}State" for prefix in prefixes if not _pv_answers(f"{prefix}State")]
+    missing = [pv for pv in states if not _pv_answers(pv)]
     # A connection that is closed again would stand in the log of the PVAccess server as an error.
     if not is_taken(facility.ports["pva"]):
         missing.append(f"PVAccess on {facility.ports.endpoint('pva')}")

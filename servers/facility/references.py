@@ -1,11 +1,14 @@
 """References in a facility file: ``@sim.cryocon1`` is an endpoint, ``@port.ca`` a port, ``@state/saxs`` a path.
 
+``@here`` is the folder of the facility file itself.
+
 Rejected: literal ports in properties, which ``--port-offset`` cannot shift.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +19,13 @@ from servers.facility.ports import Ports
 _REFERENCE: Final = re.compile(r"@@|(?<![\w@])@(?P<name>[A-Za-z]\w*(?:\.\w+)*)")
 
 
-def resolve(text: str, ports: Ports, state_dir: Path) -> tuple[str, list[str]]:
+def resolve(text: str, ports: Ports, folders: Mapping[str, Path]) -> tuple[str, list[str]]:
     """Put values in the place of references.
 
     Args:
         text: one line of a property.
         ports: the shifted port table.
-        state_dir: what ``@state`` stands for.
+        folders: what ``@state`` and ``@here`` stand for.
 
     Returns:
         The text, and one line for each reference that is not known (which stays as it was).
@@ -33,8 +36,8 @@ def resolve(text: str, ports: Ports, state_dir: Path) -> tuple[str, list[str]]:
         name = match["name"]
         if name is None:
             return "@"
-        if name == "state":
-            return str(state_dir)
+        if name in folders:
+            return str(folders[name])
         try:
             if name.startswith("port."):
                 return str(ports[name.removeprefix("port.")])

@@ -11,12 +11,13 @@ import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from devices.core.errors import ConfigurationError, DiptychError
 from servers.facility.facility_file import Facility, Properties, read_facility
+from servers.facility.mirrored import mirrored_devices
 from servers.facility.process import PYTHON
 
 TIMEOUT_SECONDS: Final = 60.0
@@ -52,6 +53,7 @@ def rehearse(facility: Facility) -> None:
 
 def problems_of(facility: Facility) -> Iterator[str]:
     """One line for each wrong property, import path and doubled PV name."""
+    from servers.epics.devices_file import known_pvs
     from servers.epics.names import device_pvs
 
     owners: dict[str, str] = {}
@@ -62,7 +64,7 @@ def problems_of(facility: Facility) -> Iterator[str]:
                 continue
             for device, properties in devices.items():
                 try:
-                    description = _description(import_path, device, properties)
+                    description = description_of(import_path, device, properties)
                     pvs = device_pvs(description) if description["pv_prefix"] else []
                 except ConfigurationError as error:
                     yield from (f"{error.subject}: {problem}" for problem in error.problems)
@@ -70,11 +72,28 @@ def problems_of(facility: Facility) -> Iterator[str]:
                 except DiptychError as error:
                     yield f"{device}: {error}"
                     continue
-                clashes = [pv for pv in pvs if owners.setdefault(pv, device) != device]
-                yield from (f"{device}: its PV {pv} is that of {owners[pv]} too" for pv in clashes)
+                yield from _clashes(device, pvs, owners)
+    try:
+        for mirrored in mirrored_devices(facility):
+            if mirrored.prefix:
+                yield from _clashes(mirrored.name, known_pvs(mirrored, mirrored.prefix), owners)
+    except ConfigurationError as error:
+        yield from (f"{error.subject}: {problem}" for problem in error.problems)
+    except DiptychError as error:
+        yield str(error)
 
 
-def _description(import_path: str, device: str, properties: Properties) -> dict[str, object]:
+def _clashes(device: str, pvs: Iterable[str], owners: dict[str, str]) -> list[str]:
+    clashes = [pv for pv in pvs if owners.setdefault(pv, device).casefold() != device.casefold()]
+    return [f"{device}: its PV {pv} is that of {owners[pv]} too" for pv in clashes]
+
+
+def description_of(import_path: str, device: str, properties: Properties) -> dict[str, Any]:
+    """What a device of this class and these properties has, without touching hardware.
+
+    Raises:
+        ConfigurationError: the class cannot be imported, or a property is wrong.
+    """
     from devices.core import Device
 
     module_name, _, class_name = import_path.partition(":")
@@ -84,7 +103,7 @@ def _description(import_path: str, device: str, properties: Properties) -> dict[
         raise ConfigurationError(device, [f"{import_path} cannot be imported: {error}"]) from error
     if not (isinstance(found, type) and issubclass(found, Device)):
         raise ConfigurationError(device, [f"{import_path} is not a subclass of devices.core.Device"])
-    description: dict[str, object] = json.loads(found(device, properties).interface.to_json())
+    description: dict[str, Any] = json.loads(found(device, properties).interface.to_json())
     return description
 
 

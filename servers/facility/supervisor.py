@@ -68,7 +68,7 @@ class Supervisor:
         self._failure: BaseException | None = None
 
     async def run(self) -> int:
-        self._check_ports()
+        self._check_machine()
         programs.clear_holds(self.facility.state_dir)
         # The supervisor is a client of its own facility and of no other.
         adopt(self.facility.ports, self.tango_host)
@@ -255,11 +255,13 @@ class Supervisor:
                 process.kill()
         self._stop.set()
 
-    def _check_ports(self) -> None:
+    def _check_machine(self) -> None:
+        """Whether this machine has the addresses, ports and programs that the facility needs."""
         address.require_own(self.facility.ports.bind)
         needed = port_check.needed(self.facility, own_database=self._own_database)
-        if taken := port_check.taken_ports(needed, self.facility.ports):
-            raise ConfigurationError(self.facility.path.name, taken)
+        problems = port_check.taken_ports(needed, self.facility.ports) + programs.missing(self.facility)
+        if problems:
+            raise ConfigurationError(self.facility.path.name, problems)
 
     @contextlib.contextmanager
     def _leash(self) -> Iterator[None]:

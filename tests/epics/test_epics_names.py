@@ -118,7 +118,7 @@ def test_names_that_are_given_back_can_be_had_again() -> None:
     book = names.NameBook()
     book.claim("CRYO1:State", "cryo/cryocon/1 State")
     book.claim("CRYO1:State", "cryo/cryocon/2 State")
-    book.release("cryo/cryocon/1")
+    book.release({"cryo/cryocon/1 State"})
     assert book.claim("CRYO1:State", "cryo/cryocon/2 State") is None
-    book.release("cryo/cryocon/2")
+    book.release({"cryo/cryocon/2 State"})
     assert book.clashes == ()

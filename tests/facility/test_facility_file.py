@@ -149,23 +149,27 @@ def test_two_services_on_one_port_are_refused(tmp_path: Path) -> None:
     assert problems(path) == ["port 5064: both ca and sim.a have it"]
 
 
+FOLDERS = {"state": Path("/state"), "here": Path("/lab")}
+
+
 @given(st.text())
 def test_text_without_a_reference_stays_as_it_is(text: str) -> None:
     plain = text.replace("@", "")
-    assert resolve(plain, Ports(), Path("/state")) == (plain, [])
+    assert resolve(plain, Ports(), FOLDERS) == (plain, [])
 
 
 @given(st.text(alphabet="@a.sim/port:tango0 state", max_size=30))
 def test_any_text_is_resolved_or_its_reference_is_named(text: str) -> None:
-    value, unknown = resolve(text, Ports(), Path("/state"))
+    value, unknown = resolve(text, Ports(), FOLDERS)
     assert unknown == [] or value.count("@") >= 1
 
 
 def test_references_stand_within_text() -> None:
     ports = Ports(offset=3)
-    assert resolve("tcp://@tango/x", ports, Path("/s")) == ("tcp://127.0.0.1:10003/x", [])
-    assert resolve("@port.ca @state/saxs", ports, Path("/s")) == ("5067 /s/saxs", [])
-    assert resolve("observer@site.org, @@here", ports, Path("/s")) == ("observer@site.org, @here", [])
+    assert resolve("tcp://@tango/x", ports, FOLDERS) == ("tcp://127.0.0.1:10003/x", [])
+    assert resolve("@port.ca @state/saxs", ports, FOLDERS) == ("5067 /state/saxs", [])
+    assert resolve("@here/lab.devices.yaml", ports, FOLDERS) == ("/lab/lab.devices.yaml", [])
+    assert resolve("observer@site.org, @@here", ports, FOLDERS) == ("observer@site.org, @here", [])
 
 
 @given(st.binary(max_size=200))

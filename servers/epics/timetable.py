@@ -1,0 +1,77 @@
+"""When the attributes of one device are read, and when events that come too often are shown."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from servers.epics.alarm import Quality
+from servers.epics.attribute_source import AttributeSource
+
+
+class Timetable:
+    """Attributes whose times fall together are read together; devices beat differently, so that not all begin at once.
+
+    Args:
+        period: s between two reads, of attributes without a period of their own.
+    """
+
+    def __init__(self, period: float) -> None:
+        self.period = period
+        self._phase = random.random()  # noqa: S311
+        self._next_read = 0.0
+        self._paced: list[AttributeSource] = []
+
+    def begin(self, attributes: Iterable[AttributeSource]) -> None:
+        """Take other attributes, or the same with other periods; all that are polled are due."""
+        attributes = list(attributes)
+        for attribute in attributes:
+            attribute.next_time = 0.0
+        self._paced = [attribute for attribute in attributes if attribute.period is not None]
+        self._next_read = 0.0
+
+    def look_again(self) -> None:
+        """An attribute turned out to be polled."""
+        self._next_read = 0.0
+
+    def to_read(self, attributes: Iterable[AttributeSource], now: float) -> list[AttributeSource]:
+        """What is to be read at this time."""
+        if now < self._next_read:
+            return []
+        polled = [attribute for attribute in attributes if attribute.is_polled]
+        due = [attribute for attribute in polled if attribute.next_time <= now]
+        for attribute in due:
+            attribute.next_time = self._after(now, attribute.period or self.period)
+        self._next_read = min((attribute.next_time for attribute in polled), default=math.inf)
+        return due
+
+    def rest(self, took: float) -> None:
+        """The last read took so long, s: a device is asked for half of its time at most."""
+        self._next_read = max(self._next_read, time.monotonic() + took)
+
+    def hold(self, attribute: AttributeSource, answer: Any, is_event: bool) -> bool:
+        """Keep a value until its time has come; True when somebody has to look after it. In any thread."""
+        changes = Quality(int(answer.quality)) is not attribute.quality
+        if changes:
+            attribute.next_time = 0.0  # an alarm does not wait
+        is_first = not attribute.held
+        attribute.held.append((answer, is_event))
+        return is_first or changes
+
+    def to_show(self, now: float) -> Iterator[tuple[AttributeSource, Any, bool]]:
+        """The held values whose time has come, each with whether it came by an event."""
+        for attribute in self._paced:
+            if attribute.held and attribute.next_time <= now:
+                assert attribute.period is not None
+                attribute.next_time = now + attribute.period
+                yield attribute, *attribute.held.pop()
+
+    def next_due(self) -> float:
+        """When something is due by itself, s of the monotonic clock."""
+        return min([self._next_read, *(attribute.next_time for attribute in self._paced if attribute.held)])
+
+    def _after(self, now: float, period: float) -> float:
+        return (math.floor((now - self._phase) / period) + 1) * period + self._phase
