@@ -35,12 +35,14 @@ class Arguments:
     Attributes:
         main: the record that a put runs. Without arguments it is an integer that takes anything; with one it is that
             argument; with several it is a text: ``1`` runs with the values of ``records``, a JSON object has them all.
-        records: one for each of several arguments, by name.
+        records: one for each argument, by name: it remembers what was put there.
+        run: a put of anything runs with the values of ``records``; None without arguments.
     """
 
     def __init__(self, pv: str, spec: CommandSpec) -> None:
         self._spec = spec
         self.records: dict[str, Record] = {}
+        self.run: Record | None = None
         facts = Facts(description=spec.doc)
         if not spec.arguments:
             self.main = Record(pv, Kind.INT32, value=0, facts=facts, takes_anything=True, level=spec.level)
@@ -50,10 +52,12 @@ class Arguments:
             self.main = _argument_record(pv, replace(only, facts=described), spec.level)
         else:
             self.main = Record(pv, Kind.STRING, value="", text_limit=JSON_LIMIT, facts=facts, level=spec.level)
-            for argument in spec.arguments:
-                record = _argument_record(f"{pv}:{names.segment(argument.name)}", argument, spec.level)
-                record.handler = _keep(record)
-                self.records[argument.name] = record
+        for argument in spec.arguments:
+            record = _argument_record(f"{pv}:{names.segment(argument.name)}", argument, spec.level)
+            record.handler = _keep(record)
+            self.records[argument.name] = record
+        if spec.arguments:
+            self.run = Record(pv + names.RUN, Kind.INT32, value=0, facts=facts, takes_anything=True, level=spec.level)
 
     def of_put(self, value: Any) -> Prepared:
         """The arguments when ``value`` was put to the main record.
@@ -65,11 +69,17 @@ class Arguments:
         if not self._spec.arguments:
             return Prepared((), 1)
         if len(self._spec.arguments) == 1:
+            next(iter(self.records.values())).show(value)
             return self._only(value)
         given = {name: self.records[name].convert(each) for name, each in self._given(value).items()}
         for name, each in given.items():
             self.records[name].show(each)
-        return self._several({name: record.reading.value for name, record in self.records.items()})
+        return self.of_run()
+
+    def of_run(self) -> Prepared:
+        """The arguments as they stand in their records."""
+        values = {name: record.reading.value for name, record in self.records.items()}
+        return self._several(values) if len(values) > 1 else self._only(*values.values())
 
     def of_call(self, named: Mapping[str, Any]) -> Prepared:
         """The arguments of a call by name; those that are left out have their declared defaults.
@@ -79,21 +89,20 @@ class Arguments:
             RangeError: one of them does not fit.
         """
         arguments = {argument.name: argument for argument in self._spec.arguments}
-        records = self.records or dict.fromkeys(arguments, self.main)
         problems = [f"unknown argument {name}" for name in sorted(set(named) - set(arguments))]
         values: dict[str, Any] = {}
         for name, argument in arguments.items():
             if name in named:
-                values[name] = records[name].convert(_listed(named[name]) if argument.rank else named[name])
+                values[name] = self.records[name].convert(_listed(named[name]) if argument.rank else named[name])
             elif argument.required and argument.default is None:
                 problems.append(f"{name} is missing")
             else:
-                values[name] = _default(records[name], argument)
+                values[name] = _default(self.records[name], argument)
         if problems:
             raise BadValueError(f"{self.main.name}({', '.join(arguments)}): {', '.join(problems)}")
         if not arguments:
             return Prepared((), 1)
-        return self._several(values) if self.records else self._only(*values.values())
+        return self._several(values) if len(values) > 1 else self._only(*values.values())
 
     def _only(self, value: Any) -> Prepared:
         return Prepared((_for_tango(value, self.main, self._spec.arguments[0], self._spec.described),), value)

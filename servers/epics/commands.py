@@ -79,9 +79,13 @@ class CommandSource:
         self.main = self._arguments.main
         self.main.handler = lambda put: self._start(put, lambda: self._arguments.of_put(put.value))
         self.main.call = lambda put: self._start(put, lambda: self._arguments.of_call(put.value))
+        if self._arguments.run is not None:
+            self._arguments.run.handler = lambda put: self._start(put, self._arguments.of_run)
         self.status = Record(name + names.STATUS, Kind.ENUM, value=0, facts=Facts(labels=STATUS_LABELS))
         self.main.result = self.result = result_record(name + names.RESULT, spec.result)
-        self.main.error = self.error = Record(name + names.ERROR, Kind.STRING, value="")
+        self.error = Record(name + names.ERROR, Kind.STRING, value="")
+        for record in self._run_records:
+            record.error = self.error
         percent = Facts(unit="%", precision=0, limits=(0.0, 100.0))
         self.progress = Record(name + names.PROGRESS, Kind.FLOAT64, value=0.0, facts=percent)
         for record in self.records:
@@ -89,7 +93,13 @@ class CommandSource:
 
     @property
     def records(self) -> list[Record]:
-        return [self.main, self.status, self.result, self.error, self.progress, *self._arguments.records.values()]
+        outcome = [self.status, self.result, self.error, self.progress]
+        return [*self._run_records, *outcome, *self._arguments.records.values()]
+
+    @property
+    def _run_records(self) -> list[Record]:
+        run = self._arguments.run
+        return [self.main] if run is None else [self.main, run]
 
     def connected(self) -> None:
         """The device answers again."""
@@ -141,6 +151,8 @@ class CommandSource:
         if self.error.reading.value:
             self.error.show("")
         self.main.show(prepared.shown)
+        if self._arguments.run is not None:
+            self._arguments.run.show(1)
         if not self.spec.is_operation:
             self._show(run, "RUNNING", progress=0.0)
         try:
@@ -218,8 +230,9 @@ class CommandSource:
             if run.put is None:  # otherwise the gate shows it
                 self.error.show("" if error is None else f"{reason(error)}: {error}")
         was_running = self._remove(run)
-        if self.main.takes_anything and not self._runs:
-            self.main.show(0)
+        for record in self._run_records:
+            if record.takes_anything and not self._runs:
+                record.show(0)
         self._show(run, state, progress=progress if error is None else self.progress.reading.value)
         if was_running and run.put is not None:
             run.put.finish(error, result=value)

@@ -21,8 +21,9 @@ ERROR = ":Error"
 TEXT = ":Text"  # a 64-bit integer in decimal, exact where DOUBLE is not
 LABEL = ":Label"  # the label of an enumeration that does not fit a CA ENUM
 WIDTH, HEIGHT = ":Width", ":Height"
-FORMAT = ":Format"  # the encoding of a DevEncoded
+FORMAT, IMAGE = ":Format", ":Image"  # the encoding of a DevEncoded; its pixels, when it is an image
 STATUS, RESULT, PROGRESS = ":Status", ":Result", ":Progress"
+RUN = ":Run"  # runs a command that has arguments with those that stand in their PVs
 COMMAND = (STATUS, RESULT, ERROR, PROGRESS)
 
 MAX_ENUM_LABELS = 16  # of a CA ENUM
@@ -76,7 +77,7 @@ def value_companions(kind: str, rank: int, labels: Sequence[str]) -> tuple[str, 
         labels: of an enumeration.
     """
     if kind == "encoded":
-        return (FORMAT,)
+        return (FORMAT, IMAGE)
     if rank == 2:
         return (WIDTH, HEIGHT)
     if rank:
@@ -102,9 +103,9 @@ def attribute_pvs(base: str, kind: str, rank: int, access: str, labels: Sequence
 
 
 def command_pvs(base: str, arguments: Sequence[str]) -> list[str]:
-    """Every PV of one command or operation, without the prefix; several arguments have a PV each."""
+    """Every PV of one command or operation, without the prefix; each argument has one of its own."""
     own = [base, *(base + suffix for suffix in COMMAND)]
-    return own if len(arguments) < 2 else own + [f"{base}:{segment(argument)}" for argument in arguments]
+    return [*own, base + RUN, *(f"{base}:{segment(argument)}" for argument in arguments)] if arguments else own
 
 
 def device_pvs(description: Mapping[str, Any], prefix: str | None = None) -> list[str]:

@@ -19,8 +19,8 @@ class Widget:
 
     Attributes:
         type: the Phoebus name, ``display`` for the whole file.
-        properties: name -> value; enumerations as labels, colours as a name or ``(red, green, blue[, alpha])``, fonts as
-            a name, lists of structures as tuples of mappings, widgets as tuples.
+        properties: name -> value; enumerations as labels, colours as a name or ``(red, green, blue[, alpha])``, fonts
+            as a name, lists of structures as tuples of mappings, widgets as tuples.
 
     Raises:
         UnknownNameError: the subset has no such widget or property.

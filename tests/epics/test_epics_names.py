@@ -75,7 +75,7 @@ def test_values_that_channel_access_cannot_carry_have_companions() -> None:
     assert names.attribute_pvs("Wheel", "enum", 0, "read", ["x" * 26]) == ["Wheel", "Wheel:Label"]
     assert names.attribute_pvs("Count", "uint64", 0, "read", ()) == ["Count", "Count:Text"]
     assert names.attribute_pvs("Frame", "uint16", 2, "read", ()) == ["Frame", "Frame:Width", "Frame:Height"]
-    assert names.attribute_pvs("Jpeg", "encoded", 0, "read", ()) == ["Jpeg", "Jpeg:Format"]
+    assert names.attribute_pvs("Jpeg", "encoded", 0, "read", ()) == ["Jpeg", "Jpeg:Format", "Jpeg:Image"]
 
 
 def _description(**more: Any) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def test_all_pvs_of_a_device_are_known_from_its_description() -> None:
     pvs = names.device_pvs(_description())
     assert sorted(pvs) == sorted([
         "CCD1:State", "CCD1:Status", "CCD1:AmpGain", "CCD1:Expose", "CCD1:Expose:Status", "CCD1:Expose:Result",
-        "CCD1:Expose:Error", "CCD1:Expose:Progress", "CCD1:Expose:Seconds", "CCD1:Expose:ShutterOpen",
+        "CCD1:Expose:Error", "CCD1:Expose:Progress", "CCD1:Expose:Run", "CCD1:Expose:Seconds", "CCD1:Expose:ShutterOpen",
     ])  # fmt: skip
     assert names.device_pvs(_description(), "OTHER:")[0] == "OTHER:State"
 

@@ -137,7 +137,7 @@ def test_an_operation_that_fails_fails_the_call(pva: Context, channels: RawClien
     ("pv", "arguments", "why"),
     [
         ("CCD9:Move", {"millimetres": "40"}, "RangeError: millimetres = 40.0 mm is outside [-5.0, 25.0] mm"),
-        ("CCD9:Move", {"millimetres": "far"}, "BadValueError: CCD9:Move = 'far' is not a value of type float64"),
+        ("CCD9:Move", {"millimetres": "far"}, "BadValueError: CCD9:Move:Millimetres = 'far' is not a value of type float64"),
         ("CCD9:Move", {}, "BadValueError: CCD9:Move(millimetres): millimetres is missing"),
         (
             "CCD9:Move",
@@ -154,7 +154,8 @@ def test_an_operation_that_fails_fails_the_call(pva: Context, channels: RawClien
         (
             "CCD9:Other",
             {"shutter": "ajar"},
-            "BadValueError: CCD9:Other = 'ajar' is not a value of type enum; the labels are closed, open, synchronous",
+            "BadValueError: CCD9:Other:Shutter = 'ajar' is not a value of type enum; the labels are closed, open, "
+            "synchronous",
         ),
         ("CCD9:Total", {"counts": "[1, 2"}, "BadValueError: '[1, 2' is not a list"),
         ("CCD9:Home", {"how": "fast"}, "BadValueError: CCD9:Home(): unknown argument how"),
