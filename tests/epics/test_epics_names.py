@@ -99,7 +99,8 @@ def test_all_pvs_of_a_device_are_known_from_its_description() -> None:
     pvs = names.device_pvs(_description())
     assert sorted(pvs) == sorted([
         "CCD1:State", "CCD1:Status", "CCD1:AmpGain", "CCD1:Expose", "CCD1:Expose:Status", "CCD1:Expose:Result",
-        "CCD1:Expose:Error", "CCD1:Expose:Progress", "CCD1:Expose:Run", "CCD1:Expose:Seconds", "CCD1:Expose:ShutterOpen",
+        "CCD1:Expose:Error", "CCD1:Expose:Progress", "CCD1:Expose:Run", "CCD1:Expose:Seconds",
+        "CCD1:Expose:ShutterOpen",
     ])  # fmt: skip
     assert names.device_pvs(_description(), "OTHER:")[0] == "OTHER:State"
 

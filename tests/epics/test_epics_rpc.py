@@ -137,7 +137,11 @@ def test_an_operation_that_fails_fails_the_call(pva: Context, channels: RawClien
     ("pv", "arguments", "why"),
     [
         ("CCD9:Move", {"millimetres": "40"}, "RangeError: millimetres = 40.0 mm is outside [-5.0, 25.0] mm"),
-        ("CCD9:Move", {"millimetres": "far"}, "BadValueError: CCD9:Move:Millimetres = 'far' is not a value of type float64"),
+        (
+            "CCD9:Move",
+            {"millimetres": "far"},
+            "BadValueError: CCD9:Move:Millimetres = 'far' is not a value of type float64",
+        ),
         ("CCD9:Move", {}, "BadValueError: CCD9:Move(millimetres): millimetres is missing"),
         (
             "CCD9:Move",
