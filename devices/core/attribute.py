@@ -20,6 +20,7 @@ T = TypeVar("T")
 Access = Literal["read", "read_write", "write"]
 Level = Literal["operator", "expert"]
 Memorized = Literal["show", "apply"]
+Colour = Literal["", "RGB1", "RGB2", "RGB3"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class AttributeSpec:
         change, archive: dead-bands of the change and of the archive events.
         group: the heading under which panels show it; a part's attributes have that of the part.
         pv_name: a PV name segment of its own instead of the one made from ``name``.
+        colour: layout of a colour image, areaDetector's names: RGB1 has the three values of a pixel side by side, RGB2
+            the three lines of a row (both: three times as many columns), RGB3 the three images one above the other.
     """
 
     name: str
@@ -58,6 +61,7 @@ class AttributeSpec:
     pv_name: str | None = None
     mirror: bool = True
     group: str = ""
+    colour: Colour = ""
 
     @property
     def readable(self) -> bool:
@@ -152,6 +156,7 @@ class Declaration(TypedDict, total=False):
     pv_name: str | None
     mirror: bool
     group: str
+    colour: Colour
 
 
 @overload
@@ -180,6 +185,9 @@ def attribute(
     hardware. ``initial`` is its value at the start.
 
     Raises:
-        TypeError: the model has no such type.
+        TypeError: the model has no such type, or the colours of an image do not fit its shape.
     """
-    return Attribute(AttributeSpec("", DataType.of(kind, shape or (), text_limit), **words), initial)
+    spec = AttributeSpec("", DataType.of(kind, shape or (), text_limit), **words)
+    if spec.colour and (len(spec.datatype.shape) != 2 or spec.datatype.shape[spec.colour != "RGB3"] % 3):
+        raise TypeError(f"{spec.datatype.shape} is no shape of a {spec.colour} image: three times the rows or columns")
+    return Attribute(spec, initial)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from servers.epics import names
+from devices.core.errors import BadValueError
+from servers.epics import image_layout, names
 from servers.epics.alarm import Alarm, Quality, Severity, Status, judge, judge_state
 from servers.epics.declaration import AttributeSpec
+from servers.epics.derived import Derived, Rule, of_value
+from servers.epics.image_formats import decoded
 from servers.epics.records import Facts, Kind, PutHandler, Reading, Record
 
 SHORT_TEXT = 39  # bytes; served as a CA STRING
-Companion = tuple[Record, Callable[[Any], Any]]
+UNBOUNDED = sys.maxsize  # pixels of a compressed image: too many for a protocol that must know how many at most
 
 
 class AttributeSource:
@@ -44,7 +49,6 @@ class AttributeSource:
         self.held: deque[Any] = deque(maxlen=1)
         self.next_time = 0.0
         self.quality = Quality.VALID
-        self._encoding = ""
         self._columns = 0
         self._former: Any = None
         self._doubt_until = 0.0
@@ -56,9 +60,7 @@ class AttributeSource:
         else:
             self.readback = self._record(prefix, "", handler)
             self.setpoint = self.readback if spec.access == "write" else None
-        self._companions: dict[Record, list[Companion]] = {
-            record: self._companions_of(record) for record in self._values()
-        }
+        self._companions = [companion for value in self._values() for companion in self._companions_of(value)]
         self.error: Record | None = None
         if self.setpoint is not None:
             self.error = Record(names.full(prefix, spec.base, names.ERROR), Kind.STRING, value="")
@@ -66,9 +68,7 @@ class AttributeSource:
 
     @property
     def records(self) -> list[Record]:
-        values = self._values()
-        companions = [companion for value in values for companion, _ in self._companions[value]]
-        return [*values, *companions, *([self.error] if self.error is not None else [])]
+        return [*self._values(), *self._companions, *([self.error] if self.error is not None else [])]
 
     @property
     def is_polled(self) -> bool:
@@ -83,14 +83,12 @@ class AttributeSource:
             is_event: it may have been pushed before a put was over, and then carries the former set value.
         """
         stamp = answer.time.tv_sec * 1_000_000_000 + answer.time.tv_usec * 1000 + answer.time.tv_nsec
-        shown = self.readback.reading
         self.failed = False
         quality = self.quality = Quality(int(answer.quality))
         if self.setpoint is not self.readback:
-            value = self._value(answer.value)
-            if value is None:
-                value = shown.value if quality is Quality.INVALID else self.readback.blank()
-            self._publish(self.readback, Reading(value, stamp, self._judge(quality, value)))
+            reading = self._reading(answer.value, stamp, quality)
+            if is_event or not self._is_shown(reading):
+                self.readback.publish(reading)
         if self.setpoint is not None:
             asked = self._value(answer.w_value)
             if asked is None and self.setpoint is self.readback:
@@ -111,15 +109,12 @@ class AttributeSource:
     def fail(self, message: str) -> None:
         """The device answers, but not with a value: the last one stays, INVALID."""
         self.failed = True
-        alarm = Alarm(Severity.INVALID, Status.READ, message)
-        for record in (self.readback, *(companion for companion, _ in self._companions[self.readback])):
-            record.mark(alarm)
+        self.readback.mark(Alarm(Severity.INVALID, Status.READ, message))
 
     def mark(self, alarm: Alarm) -> None:
         """The device is gone: every value keeps its last state with this alarm."""
         for value in self._values():
-            for record in (value, *(companion for companion, _ in self._companions[value])):
-                record.mark(alarm)
+            value.mark(alarm)
 
     def adopt(self, spec: AttributeSpec, period: float | None) -> None:
         """The device was asked again: the same shape, maybe other facts, and a period that a site chose."""
@@ -150,33 +145,63 @@ class AttributeSource:
             level=spec.level,
         )
 
-    def _companions_of(self, value: Record) -> list[Companion]:
+    def _companions_of(self, value: Record) -> list[Derived]:
         spec = self.spec
-        companions: list[Companion] = []
+        rules: dict[str, Rule] = {
+            names.TEXT: of_value(str),
+            names.LABEL: of_value(self._label),
+            names.FORMAT: lambda reading: replace(reading, value=reading.format, format=""),
+            names.IMAGE: decoded,
+            names.WIDTH: lambda reading: replace(reading, value=self._size(reading)[1], format=""),
+            names.HEIGHT: lambda reading: replace(reading, value=self._size(reading)[0], format=""),
+        }
+        companions = []
         for suffix in names.value_companions(spec.type_name, spec.rank, spec.facts.labels):
-            name = names.full(value.name, "", suffix)
+            name, rule = names.full(value.name, "", suffix), rules[suffix]
             if suffix in (names.WIDTH, names.HEIGHT):
-                companions.append((Record(name, Kind.INT32), self._width if suffix == names.WIDTH else self._height))
+                companions.append(Derived(name, Kind.INT32, value, rule))
+            elif suffix == names.IMAGE:
+                facts = Facts(description=spec.facts.description)
+                companions.append(Derived(name, Kind.UINT8, value, rule, rank=2, max_length=UNBOUNDED, facts=facts))
             else:
                 short = suffix == names.TEXT or all(len(label.encode()) <= SHORT_TEXT for label in spec.facts.labels)
-                record = Record(name, Kind.STRING, text_limit=SHORT_TEXT if short else spec.text_limit)
-                companions.append((record, self._shows(suffix)))
+                limit = SHORT_TEXT if short else spec.text_limit
+                companions.append(Derived(name, Kind.STRING, value, rule, text_limit=limit))
         return companions
-
-    def _shows(self, suffix: str) -> Callable[[Any], str]:
-        if suffix == names.FORMAT:
-            return lambda _: self._encoding
-        return self._label if suffix == names.LABEL else str
 
     def _label(self, index: Any) -> str:
         labels = self.readback.facts.labels
         return labels[int(index)] if 0 <= int(index) < len(labels) else str(index)
 
-    def _width(self, image: Any) -> int:
-        return self._columns if self.spec.is_text_image else int(image.shape[1])
+    def _size(self, reading: Reading) -> tuple[int, int]:
+        """Rows and columns."""
+        if self.spec.is_text_image:
+            return len(reading.value) // max(1, self._columns), self._columns
+        return image_layout.size(reading)
 
-    def _height(self, image: Any) -> int:
-        return len(image) // max(1, self._columns) if self.spec.is_text_image else int(image.shape[0])
+    def _reading(self, raw: Any, stamp: int, quality: Quality) -> Reading:
+        shown, value, layout = self.readback.reading, self._value(raw), self.spec.colour
+        if value is None:  # without a value an INVALID one keeps the last
+            if quality is Quality.INVALID:
+                return replace(shown, timestamp_ns=stamp, alarm=self._judge(quality, shown.value))
+            value = self.readback.blank()
+        elif self.spec.type_name == "encoded":
+            layout = str(raw[0])
+        elif layout:
+            try:
+                image_layout.check(value, layout)
+            except BadValueError as error:
+                return Reading(value, stamp, Alarm(Severity.INVALID, Status.READ, str(error)))
+        return Reading(value, stamp, self._judge(quality, value), layout)
+
+    def _is_shown(self, reading: Reading) -> bool:
+        """Whether an array that was read is the one that an event brought already: it is not sent again."""
+        shown = self.readback.reading
+        return (
+            bool(self.spec.rank)
+            and (reading.timestamp_ns, reading.alarm, reading.format) == (shown.timestamp_ns, shown.alarm, shown.format)
+            and _same(reading.value, shown.value)
+        )
 
     def _judge(self, quality: Quality, value: Any) -> Alarm:
         if self.spec.type_name == "state" and quality is not Quality.INVALID and self.spec.rank == 0:
@@ -189,20 +214,15 @@ class AttributeSource:
         assert setpoint is not None
         shown = setpoint.reading
         if shown.alarm.severity or not _same(shown.value, value):
-            self._publish(setpoint, Reading(value, timestamp_ns))
-
-    def _publish(self, record: Record, reading: Reading) -> None:
-        record.publish(reading)
-        for companion, shows in self._companions[record]:
-            companion.publish(Reading(shows(reading.value), reading.timestamp_ns, reading.alarm))
+            setpoint.publish(Reading(value, timestamp_ns))
 
     def _value(self, value: Any) -> Any:
         """A Tango value as a record has it; None stays None."""
         if value is None:
             return None
         if self.spec.type_name == "encoded":
-            self._encoding, data = value
-            return np.frombuffer(data.encode("latin-1") if isinstance(data, str) else bytes(data), np.uint8)
+            data = value[1]
+            return np.frombuffer(data.encode("latin-1") if isinstance(data, str) else data, np.uint8)
         if self.spec.is_text_image:
             self._columns = len(value[0]) if len(value) else 0
             return tuple(text for row in value for text in row)

@@ -23,6 +23,7 @@ class AttributeSpec:
     level: str
     text_limit: int
     facts: Facts
+    colour: str = ""  # layout of a colour image
 
     @property
     def is_text_image(self) -> bool:
@@ -33,7 +34,10 @@ class AttributeSpec:
     def shape(self) -> tuple[Any, ...]:
         """What must stay the same for the PVs to stay."""
         fits = names.fits_ca_enum(self.facts.labels)
-        return (self.name, self.base, self.type_name, self.rank, self.max_length, self.access, self.text_limit, fits)
+        return (
+            self.name, self.base, self.type_name, self.rank, self.max_length, self.access, self.text_limit, fits,
+            self.colour,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,7 @@ class _Reader:
             level=said.get("level") or ("expert" if info.disp_level == tango.DispLevel.EXPERT else "operator"),
             text_limit=int(said.get("text_limit") or self._wanted.text_limit),
             facts=facts_of(info, said),
+            colour=said.get("colour") or "",
         )
 
     def described_command(self, said: Mapping[str, Any]) -> CommandSpec | None:

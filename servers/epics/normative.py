@@ -1,7 +1,8 @@
 """Records as PVAccess values: NTScalar, NTScalarArray, NTEnum and NTNDArray.
 
 Source:
-    EPICS V4 Normative Types, document of 2015-03-16; areaDetector's NTNDArray converter for the attribute ColorMode.
+    EPICS V4 Normative Types, document of 2015-03-16; areaDetector's NTNDArray converter for the attribute ColorMode and
+    the order of dimensions.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from p4p.nt import NTEnum, NTNDArray, NTScalar
 
 from servers.epics.alarm import Bounds, Status
 from servers.epics.dbr import labels_of
+from servers.epics.image_layout import COLOR_MODES, dimensions
 from servers.epics.records import Facts, Kind, Reading, Record
 
 CODES = {
@@ -23,20 +25,28 @@ CODES = {
 # alarm_t.status of the normative types: 1 device, 2 driver, 3 record, 6 undefined.
 ALARM_STATUS = {Status.NO_ALARM: 0, Status.READ: 1, Status.LINK: 2, Status.COMM: 2, Status.UDF: 6}
 RECORD_STATUS = 3
-MONO = 0  # areaDetector's ColorMode
+DISPLAY = ("S", "display_t", [("limitLow", "d"), ("limitHigh", "d"), ("description", "s"), ("units", "s")])
 
 _types: dict[str, Type] = {}
 
 
-def normative_value(record: Record, reading: Reading, *, number: int, with_facts: bool) -> Value:
+def normative_value(
+    record: Record,
+    reading: Reading,
+    *,
+    with_facts: bool,
+    with_value: bool = True,
+    number: int = 0,
+    data_timestamp_ns: int = 0,
+) -> Value:
     """A Reading as a PVAccess value; only what is set in it counts as changed.
 
     Args:
-        number: of this value, for an image's unique id.
         with_facts: whether to set display, control and valueAlarm, too.
+        with_value: False for time and alarm alone.
+        number: of an image, its unique id.
+        data_timestamp_ns: when an image was taken; the Reading's own time is that of its alarm, too.
     """
-    seconds, nanoseconds = divmod(reading.timestamp_ns, 1_000_000_000)
-    stamp = {"secondsPastEpoch": seconds, "nanoseconds": nanoseconds}
     alarm = reading.alarm
     content: dict[str, Any] = {
         "alarm": {
@@ -44,10 +54,12 @@ def normative_value(record: Record, reading: Reading, *, number: int, with_facts
             "status": ALARM_STATUS.get(alarm.status, RECORD_STATUS),
             "message": alarm.message,
         },
-        "timeStamp": stamp,
+        "timeStamp": _stamp(reading.timestamp_ns),
     }
-    if record.rank == 2:
-        content |= _frame(reading.value) | {"dataTimeStamp": stamp, "uniqueId": number % (1 << 31)}
+    if not with_value:
+        pass
+    elif record.rank == 2:
+        content |= _frame(reading) | {"dataTimeStamp": _stamp(data_timestamp_ns), "uniqueId": number % (1 << 31)}
     elif record.kind is Kind.ENUM and record.rank == 0:
         content["value"] = {"index": int(reading.value)}
     else:
@@ -69,7 +81,8 @@ def _type_of(record: Record) -> Type:
 def _shared_type(code: str) -> Type:
     if code not in _types:
         if code == "image":
-            _types[code] = NTNDArray.buildType()
+            _, name, members = NTNDArray.buildType().aspy()  # its own way to add members fails in p4p 4.3
+            _types[code] = Type([*members, ("descriptor", "s"), ("display", DISPLAY)], name)
         elif code == "enum":
             _types[code] = NTEnum.buildType(extra=[("display", ("S", None, [("description", "s")]))])
         else:
@@ -77,23 +90,32 @@ def _shared_type(code: str) -> Type:
     return _types[code]
 
 
-def _frame(image: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """An image (rows, columns) as an NTNDArray has it: dimension 0 is the columns."""
-    image = image.astype("B") if image.dtype == bool else image
-    rows, columns = image.shape
-    sizes = [{"size": n, "offset": 0, "fullSize": n, "binning": 1, "reverse": False} for n in (columns, rows)]
+def _stamp(nanoseconds: int) -> dict[str, int]:
+    return dict(zip(("secondsPastEpoch", "nanoseconds"), divmod(nanoseconds, 1_000_000_000), strict=True))
+
+
+def _frame(reading: Reading) -> dict[str, Any]:
+    """An image (rows, columns) as an NTNDArray has it, without a copy: dimension 0 is the fastest one."""
+    image: np.ndarray[Any, Any] = reading.value
     return {
         "value": (NTNDArray._code2u[image.dtype.char.replace("q", "l").replace("Q", "L")], image.ravel()),
-        "dimension": sizes,
+        "dimension": [
+            {"size": size, "offset": 0, "fullSize": size, "binning": 1, "reverse": False}
+            for size in dimensions(reading)
+        ],
         "compressedSize": image.nbytes,
         "uncompressedSize": image.nbytes,
-        "attribute": [{"name": "ColorMode", "value": MONO}],
+        "attribute": [{"name": "ColorMode", "value": COLOR_MODES[reading.format], "descriptor": "Color mode"}],
     }
 
 
 def _add_facts(content: dict[str, Any], record: Record) -> None:
     facts = record.facts
     if record.rank == 2:
+        content["descriptor"] = facts.description
+        low, high = (0.0 if bound is None else float(bound) for bound in facts.limits)
+        display = {"description": facts.description, "units": facts.unit, "limitLow": low, "limitHigh": high}
+        content["display"] = display
         return
     if record.kind is Kind.ENUM and record.rank == 0:
         content["value"]["choices"] = list(labels_of(record))

@@ -13,22 +13,25 @@ import queue
 import socket
 import threading
 import time
+import weakref
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any
 
-from p4p import Value
-from p4p.server import Server, StaticProvider
-from p4p.server.raw import SharedPV
+from p4p.server import DynamicProvider, Server, StaticProvider
 
-from devices.core.errors import BadValueError, ConfigurationError, reason
-from servers.epics.access import Client
+from devices.core.errors import ConfigurationError
 from servers.epics.gate import Gate
-from servers.epics.normative import normative_value
-from servers.epics.records import Facts, Kind, Reading, Record
+from servers.epics.large_pv import LargeRecord
+from servers.epics.peer_connection import PeerConnection
+from servers.epics.pv import Pv
+from servers.epics.records import Record
 from servers.facility.port_check import port_holder
 
 log = logging.getLogger(__name__)
+
+RETRY_PERIOD = 0.005  # s; how often a client without room is looked at again
+
+Job = Callable[[], None]
 
 
 class PvAccess:
@@ -51,7 +54,11 @@ class PvAccess:
         self.coalesced = 0
         self._provider = StaticProvider("diptych")
         self._pvs: dict[str, Pv] = {}
-        self._due: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._large: dict[str, LargeRecord] = {}
+        self._large_provider = DynamicProvider("diptych-large", self)
+        self._connections: weakref.WeakValueDictionary[str, PeerConnection] = weakref.WeakValueDictionary()
+        self._due: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._later: deque[tuple[float, Job]] = deque()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -63,7 +70,7 @@ class PvAccess:
         _demand_free(self.bind, self.port)
         beacon = self.bind if self.bind != "0.0.0.0" else "127.0.0.1"  # noqa: S104
         self._server = Server(
-            providers=[self._provider],
+            providers=[self._provider, self._large_provider],
             useenv=False,  # configured by arguments, never by the environment of the parent
             conf={
                 "EPICS_PVAS_INTF_ADDR_LIST": self.bind,
@@ -87,7 +94,7 @@ class PvAccess:
         if self._thread is None:
             return
         self._server.stop()
-        self.remove(list(self._pvs))
+        self.remove([*self._pvs, *self._large])
         self._due.put(None)
         self._thread.join()
         self._thread = None
@@ -95,10 +102,15 @@ class PvAccess:
     @property
     def clients(self) -> int:
         """PVs that have at least one client."""
-        return sum(pv.connected for pv in self._pvs.values())
+        return sum(pv.connected for pv in self._pvs.values()) + sum(
+            any(pv.connected for pv in large.clients) for large in self._large.values()
+        )
 
     def add(self, record: Record) -> None:
         """Serve a record."""
+        if record.is_large or record.rank == 2:
+            self._large[record.name] = LargeRecord(self, record)
+            return
         pv = self._pvs[record.name] = Pv(self, record)
         self._provider.add(record.name, pv.shared)
 
@@ -110,129 +122,45 @@ class PvAccess:
                 pv.silence()
                 self._provider.remove(name)
                 pv.shared.close(destroy=True)
+            elif name in self._large:
+                self._large.pop(name).close()
 
-    def enqueue(self, job: Callable[[], None]) -> None:
+    def testChannel(self, name: str) -> bool | bytes:  # p4p calls it so, and the next one
+        # "Not yet" instead of "no": p4p would believe a "no" for 10 s.
+        return True if name in self._large else DynamicProvider.NotYet
+
+    def makeChannel(self, name: str, peer: str) -> object:
+        large = self._large.get(name)
+        return None if large is None else large.new_client(peer).shared
+
+    def connection(self, peer: str) -> PeerConnection:
+        """The connection of a client, one for all its channels."""
+        found = self._connections.get(peer)
+        if found is None:
+            found = self._connections[peer] = PeerConnection(peer)
+        return found
+
+    def enqueue(self, job: Job) -> None:
         """Post a value, or answer a put: in this order, so that what a put changed is there when its client hears."""
         self._due.put(job)
 
+    def enqueue_later(self, job: Job) -> None:
+        """Do something again in a moment; in the posting thread."""
+        self._later.append((time.monotonic() + RETRY_PERIOD, job))
+
     def _post(self) -> None:
-        while (job := self._due.get()) is not None:
+        while True:
+            wait = self._later[0][0] - time.monotonic() if self._later else None
+            try:
+                job = self._due.get(timeout=wait) if wait is None or wait > 0.0 else self._later.popleft()[1]
+            except queue.Empty:
+                continue
+            if job is None:
+                return
             try:
                 job()
             except Exception:
                 log.exception("PVAccess: a value cannot be posted, or a put not be answered")
-
-
-class Pv:
-    """One record as PVAccess serves it; the handler of its SharedPV."""
-
-    def __init__(self, server: PvAccess, record: Record) -> None:
-        self.record = record
-        self.connected = False
-        self._server = server
-        self._pending = False
-        self._facts: Facts | None = None
-        self._count = 0
-        self.shared = SharedPV(handler=self)
-
-    def changed(self) -> None:
-        """Called in any thread when the record changed."""
-        if self._pending:
-            self._server.coalesced += 1
-        else:
-            self._pending = True
-            self._server.enqueue(self.post)
-
-    def post(self) -> None:
-        """Post the newest Reading, and the facts when they changed."""
-        self._pending = False  # before the reading is taken: a change from now on marks it again
-        if self.connected:
-            self.shared.post(self._value(self.record.reading))
-            self._server.updates += 1
-
-    def silence(self) -> None:
-        self.connected = False
-        self.record.unlisten(self.changed)
-
-    def onFirstConnect(self, _: SharedPV) -> None:  # p4p calls it so
-        # In p4p's thread, before the client's first request is looked at: that one finds the newest value.
-        self._facts = None
-        reading = self.record.reading
-        if self.shared.isOpen():
-            self.shared.post(self._value(reading))
-        else:
-            self.shared.open(self._value(reading))
-        self.connected = True
-        self.record.listen(self.changed)
-        if self.record.reading is not reading:
-            self.changed()
-
-    def onLastDisconnect(self, _: SharedPV) -> None:
-        self.silence()
-
-    def put(self, _: SharedPV, operation: Any) -> None:
-        try:
-            raw = self._asked(operation.value())
-        except BadValueError as error:
-            operation.done(error=f"{reason(error)}: {error}")
-            return
-        put = self._server.gate.put(self.record, raw, _client(operation))
-        outcome = put.done if _waits(operation) else put.accepted
-        outcome.add_done_callback(lambda future: self._server.enqueue(lambda: _answer(operation, future)))
-
-    def rpc(self, _: SharedPV, operation: Any) -> None:
-        call = self._server.gate.call(self.record, _arguments(operation.value()), _client(operation))
-        call.done.add_done_callback(lambda future: self._server.enqueue(lambda: self._answer_call(operation, future)))
-
-    def _answer_call(self, operation: Any, outcome: Future[Any]) -> None:
-        if outcome.exception() is not None:
-            _answer(operation, outcome)
-            return
-        assert self.record.result is not None
-        result = Reading(outcome.result(), time.time_ns())
-        operation.done(normative_value(self.record.result, result, number=0, with_facts=True))
-
-    def _asked(self, value: Value) -> Any:
-        if self.record.takes_anything:
-            return value.get("value")
-        if self.record.kind is Kind.ENUM and self.record.rank == 0:
-            if value.changed("value.index"):
-                return value["value.index"]
-            raise BadValueError(f"{self.record.name}: the put has no value.index")
-        if not value.changed("value"):
-            raise BadValueError(f"{self.record.name}: the put has no value")
-        return value["value"]
-
-    def _value(self, reading: Reading) -> Value:
-        facts = self.record.facts
-        changed, self._facts = facts is not self._facts, facts
-        self._count += 1
-        return normative_value(self.record, reading, number=self._count, with_facts=changed)
-
-
-def _arguments(value: Value) -> dict[str, Any]:
-    """The arguments of a call: the query of an NTURI, or the fields of any other structure."""
-    if value.type() is None:
-        return {}
-    given = value.todict()
-    query = given.get("query", {}) if value.getID().startswith("epics:nt/NTURI:") else given
-    return dict(query)
-
-
-def _client(operation: Any) -> Client:
-    host, _, port = operation.peer().rpartition(":")
-    return Client("pva", host.strip("[]"), int(port or 0), "", operation.account())
-
-
-def _waits(operation: Any) -> bool:
-    """Whether the client asked to be answered at the end: ``record[block=true]``."""
-    options = operation.pvRequest().get("record._options.block")
-    return str(options).lower() in ("true", "1", "yes")
-
-
-def _answer(operation: Any, outcome: Future[None]) -> None:
-    error = outcome.exception()
-    operation.done(error=None if error is None else f"{reason(error)}: {error}")
 
 
 def _demand_free(bind: str, port: int) -> None:

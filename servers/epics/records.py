@@ -11,7 +11,7 @@ import enum
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -56,11 +56,16 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A value, when the hardware gave it (nanoseconds since 1970), and its alarm. Immutable."""
+    """A value, when the hardware gave it (nanoseconds since 1970), and its alarm. Immutable.
+
+    Attributes:
+        format: how to understand the value: of encoded bytes their format, of a colour image its layout.
+    """
 
     value: Any
     timestamp_ns: int
     alarm: Alarm = GOOD
+    format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,9 @@ Listener = Callable[[], None]
 PutHandler = Callable[[Put], None]
 
 
+LARGE_BYTES = 256 << 10  # what may be larger counts as large
+
+
 class Record:
     """One process variable.
 
@@ -129,7 +137,7 @@ class Record:
     """
 
     __slots__ = (
-        "_listeners", "call", "error", "facts", "handler", "kind", "level", "max_length", "name", "rank", "reading",
+        "_listeners", "_reading", "call", "error", "facts", "handler", "kind", "level", "max_length", "name", "rank",
         "result", "takes_anything", "text_limit",
     )  # fmt: skip
 
@@ -160,6 +168,32 @@ class Record:
         else:
             self.reading = Reading(value, time.time_ns())
 
+    @property
+    def reading(self) -> Reading:
+        return self._reading
+
+    @reading.setter
+    def reading(self, reading: Reading) -> None:
+        self._reading = reading
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its values may be so large that they would delay others."""
+        return (
+            bool(self.rank)
+            and self.kind is not Kind.STRING
+            and self.max_length * self.kind.dtype.itemsize > LARGE_BYTES
+        )
+
+    @property
+    def source(self) -> Record:
+        """The record whose Reading decides about this one's: itself, unless the value is derived."""
+        return self
+
+    def derive(self, reading: Reading) -> Reading:
+        """This record's Reading that belongs to one of its source."""
+        return reading
+
     def __repr__(self) -> str:
         return f"<Record {self.name} {self.kind.value} rank {self.rank}>"
 
@@ -182,7 +216,7 @@ class Record:
     def mark(self, alarm: Alarm) -> None:
         """Change the alarm alone: the last value and its time stamp stay."""
         if self.reading.alarm != alarm:
-            self.publish(Reading(self.reading.value, self.reading.timestamp_ns, alarm))
+            self.publish(replace(self.reading, alarm=alarm))
 
     def configure(self, facts: Facts) -> None:
         if facts != self.facts:

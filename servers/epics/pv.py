@@ -1,0 +1,128 @@
+"""One record as PVAccess serves it: its value for all clients, and their puts and calls."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from p4p import Value
+from p4p.server.raw import SharedPV
+
+from devices.core.errors import BadValueError, reason
+from servers.epics.access import Client
+from servers.epics.normative import normative_value
+from servers.epics.records import Facts, Kind, Reading, Record
+
+if TYPE_CHECKING:
+    from servers.epics.pva import PvAccess
+
+
+class Pv:
+    """One record as PVAccess serves it; the handler of its SharedPV."""
+
+    def __init__(self, server: PvAccess, record: Record) -> None:
+        self.record = record
+        self.connected = False
+        self._server = server
+        self._pending = False
+        self._facts: Facts | None = None
+        self.shared = SharedPV(handler=self)
+
+    def changed(self) -> None:
+        """Called in any thread when the record changed."""
+        if self._pending:
+            self._server.coalesced += 1
+        else:
+            self._pending = True
+            self._server.enqueue(self.post)
+
+    def post(self) -> None:
+        """Post the newest Reading, and the facts when they changed."""
+        self._pending = False  # before the reading is taken: a change from now on marks it again
+        if self.connected:
+            self.shared.post(self._value(self.record.reading))
+            self._server.updates += 1
+
+    def silence(self) -> None:
+        self.connected = False
+        self.record.unlisten(self.changed)
+
+    def onFirstConnect(self, _: SharedPV) -> None:  # p4p calls it so
+        # In p4p's thread, before the client's first request is looked at: that one finds the newest value.
+        self._facts = None
+        reading = self.record.reading
+        if self.shared.isOpen():
+            self.shared.post(self._value(reading))
+        else:
+            self.shared.open(self._value(reading))
+        self.connected = True
+        self.record.listen(self.changed)
+        if self.record.reading is not reading:
+            self.changed()
+
+    def onLastDisconnect(self, _: SharedPV) -> None:
+        self.silence()
+
+    def put(self, _: SharedPV, operation: Any) -> None:
+        try:
+            raw = self._asked(operation.value())
+        except BadValueError as error:
+            operation.done(error=f"{reason(error)}: {error}")
+            return
+        put = self._server.gate.put(self.record, raw, _client(operation))
+        outcome = put.done if _waits(operation) else put.accepted
+        outcome.add_done_callback(lambda future: self._server.enqueue(lambda: _answer(operation, future)))
+
+    def rpc(self, _: SharedPV, operation: Any) -> None:
+        call = self._server.gate.call(self.record, _arguments(operation.value()), _client(operation))
+        call.done.add_done_callback(lambda future: self._server.enqueue(lambda: self._answer_call(operation, future)))
+
+    def _answer_call(self, operation: Any, outcome: Future[Any]) -> None:
+        if outcome.exception() is not None:
+            _answer(operation, outcome)
+            return
+        assert self.record.result is not None
+        result = Reading(outcome.result(), time.time_ns())
+        operation.done(normative_value(self.record.result, result, with_facts=True))
+
+    def _asked(self, value: Value) -> Any:
+        if self.record.takes_anything:
+            return value.get("value")
+        if self.record.kind is Kind.ENUM and self.record.rank == 0:
+            if value.changed("value.index"):
+                return value["value.index"]
+            raise BadValueError(f"{self.record.name}: the put has no value.index")
+        if not value.changed("value"):
+            raise BadValueError(f"{self.record.name}: the put has no value")
+        return value["value"]
+
+    def _value(self, reading: Reading) -> Value:
+        facts = self.record.facts
+        changed, self._facts = facts is not self._facts, facts
+        return normative_value(self.record, reading, with_facts=changed)
+
+
+def _arguments(value: Value) -> dict[str, Any]:
+    """The arguments of a call: the query of an NTURI, or the fields of any other structure."""
+    if value.type() is None:
+        return {}
+    given = value.todict()
+    query = given.get("query", {}) if value.getID().startswith("epics:nt/NTURI:") else given
+    return dict(query)
+
+
+def _client(operation: Any) -> Client:
+    host, _, port = operation.peer().rpartition(":")
+    return Client("pva", host.strip("[]"), int(port or 0), "", operation.account())
+
+
+def _waits(operation: Any) -> bool:
+    """Whether the client asked to be answered at the end: ``record[block=true]``."""
+    options = operation.pvRequest().get("record._options.block")
+    return str(options).lower() in ("true", "1", "yes")
+
+
+def _answer(operation: Any, outcome: Future[None]) -> None:
+    error = outcome.exception()
+    operation.done(error=None if error is None else f"{reason(error)}: {error}")
