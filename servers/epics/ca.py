@@ -27,7 +27,7 @@ from servers.epics.circuit import Circuit, Subscription
 from servers.epics.fields import View, view
 from servers.epics.gate import Gate
 from servers.epics.monitor import Monitor
-from servers.epics.records import Record
+from servers.epics.records import Reading, Record
 from servers.facility.port_check import port_holder
 
 log = logging.getLogger(__name__)
@@ -157,8 +157,16 @@ class ChannelAccess:
     def _drain(self) -> None:
         self._scheduled = False
         touched: set[Circuit] = set()
-        for _ in range(min(BATCH, len(self._due))):
-            self._due.popleft().publish(touched)
+        batch = [self._due.popleft() for _ in range(min(BATCH, len(self._due)))]
+        for monitor in batch:
+            monitor.is_due = False  # before any reading is taken: a change from now on marks it again
+        # An image and its size come of one Reading; the size first, so that whoever gets the image knows it.
+        batch.sort(key=lambda monitor: monitor.view.record.rank)
+        readings: dict[Record, Reading] = {}
+        for monitor in batch:
+            record = monitor.view.record
+            reading = readings.setdefault(record.source, record.source.reading)
+            monitor.publish(record.derive(reading), touched)
         for circuit in touched:
             circuit.flush()
         if self._due and not self._scheduled:

@@ -56,18 +56,20 @@ class Channel:
     rights: AccessRights
 
 
-def event_message(subscription: Subscription, payload: bytes, count: int) -> bytes:
-    """The bytes of one monitor update (CA_PROTO_EVENT_ADD), padded to 8.
+def event_header(subscription: Subscription, size: int, count: int) -> bytes:
+    """What stands before the bytes of one monitor update (CA_PROTO_EVENT_ADD).
+
+    Args:
+        size: of what follows, a multiple of 8.
 
     Source:
         EPICS Channel Access Protocol Specification, "Message Structure": a size of 0xffff and a count of 0 announce a
         32-bit size and count.
     """
-    payload += b"\0" * (-len(payload) % 8)
-    size, kind = len(payload), int(subscription.data_type)
+    kind = int(subscription.data_type)
     if size < 0xFFFF and count < 0xFFFF:
-        return HEADER.pack(EVENT, size, kind, count, 1, subscription.number) + payload
-    return HEADER.pack(EVENT, 0xFFFF, kind, 0, 1, subscription.number) + EXTENSION.pack(size, count) + payload
+        return HEADER.pack(EVENT, size, kind, count, 1, subscription.number)
+    return HEADER.pack(EVENT, 0xFFFF, kind, 0, 1, subscription.number) + EXTENSION.pack(size, count)
 
 
 class Circuit(asyncio.Protocol):
@@ -160,7 +162,12 @@ class Circuit(asyncio.Protocol):
             self._stale[subscription.number] = None
             self.server.coalesced += 1
         else:
-            self._outbox.append(event_message(subscription, payload, count))
+            payload = payload or bytes(8)  # an update without any byte would mean "cancelled"
+            padding = bytes(-len(payload) % 8)
+            header = event_header(subscription, len(payload) + len(padding), count)
+            self._outbox += (header, payload, padding)
+            if len(payload) > LOW_WATER:
+                self.flush()  # large ones are not collected; this client may have to be paused now
 
     def disconnect(self, gone: Callable[[View], bool]) -> None:
         """Tell the client that some channels are no more; it will search for them again."""

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from caproto import ChannelType
 
 from servers.epics import dbr
-from servers.epics.alarm import Severity, Status
+from servers.epics.alarm import Alarm, Severity, Status
 from servers.epics.records import Facts, Kind, Reading, Record
 
 SEVERITIES = tuple(severity.name for severity in Severity)
@@ -95,6 +96,14 @@ class ValueView(View):
 
     def value(self, reading: Reading) -> Any:
         return reading.value
+
+    def payload(self, data_type: ChannelType, count: int, reading: Reading) -> tuple[bytes, int]:
+        # Encoded data have no greatest length; clients made room for so many elements as the channel has.
+        if isinstance(reading.value, np.ndarray) and reading.value.size > self.record.max_length:
+            text = f"{reading.value.size} elements, Channel Access has at most {self.record.max_length}"
+            alarm = Alarm(Severity.INVALID, Status.READ, text)
+            reading = Reading(self.record.blank(), reading.timestamp_ns, alarm)
+        return super().payload(data_type, count, reading)
 
     def facts(self) -> Facts:
         return self.record.facts

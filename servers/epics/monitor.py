@@ -8,6 +8,7 @@ from caproto import SubscriptionType
 
 from servers.epics.circuit import Circuit, Subscription
 from servers.epics.fields import View
+from servers.epics.records import Reading
 
 if TYPE_CHECKING:
     from servers.epics.ca import ChannelAccess
@@ -22,23 +23,21 @@ class Monitor:
         self.view = view
         self.subscriptions: list[Subscription] = []
         self._server = server
-        self._pending = False
-        self._remember()
+        self.is_due = False
+        self._remember(view.record.reading)
 
     def changed(self) -> None:
         """Called in any thread when the record changed."""
-        if self._pending:
+        if self.is_due:
             self._server.coalesced += 1
         else:
-            self._pending = True
+            self.is_due = True
             self._server.enqueue(self)
 
-    def publish(self, touched: set[Circuit]) -> None:
-        """Queue the newest value for all who want this kind of change; in the loop."""
-        self._pending = False  # before the reading is taken: a change from now on marks it again
-        reading = self.view.record.reading
-        mask = self._changes()
-        self._remember()
+    def publish(self, reading: Reading, touched: set[Circuit]) -> None:
+        """Queue a value for all who want this kind of change; in the loop."""
+        mask = self._changes(reading)
+        self._remember(reading)
         payloads: dict[tuple[int, int], tuple[bytes, int]] = {}
         for subscription in self.subscriptions:
             if subscription.mask & mask:
@@ -49,20 +48,19 @@ class Monitor:
                 touched.add(subscription.circuit)
                 self._server.updates += 1
 
-    def _remember(self) -> None:
-        record = self.view.record
-        self._reading, self._facts = record.reading, record.facts
-        self._field = None if self.view.is_value else self.view.value(record.reading)
+    def _remember(self, reading: Reading) -> None:
+        self._reading, self._facts = reading, self.view.record.facts
+        self._field = None if self.view.is_value else self.view.value(reading)
 
-    def _changes(self) -> SubscriptionType:
-        record, mask = self.view.record, SubscriptionType(0)
+    def _changes(self, reading: Reading) -> SubscriptionType:
+        mask = SubscriptionType(0)
         if not self.view.is_value:
-            return UPDATE if self.view.value(record.reading) != self._field else mask
-        if record.facts is not self._facts:
+            return UPDATE if self.view.value(reading) != self._field else mask
+        if self.view.record.facts is not self._facts:
             mask |= SubscriptionType.DBE_PROPERTY
-        if record.reading is not self._reading:
-            if record.reading.alarm != self._reading.alarm:
+        if reading is not self._reading:
+            if reading.alarm != self._reading.alarm:
                 mask |= SubscriptionType.DBE_ALARM
-            if record.reading.value is not self._reading.value or not mask:
+            if reading.value is not self._reading.value or not mask:
                 mask |= UPDATE
         return mask
