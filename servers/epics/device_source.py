@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,21 +26,18 @@ from servers.epics.comparisons import SETTLE_TIME, Comparisons
 from servers.epics.configuration import MirroredDevice
 from servers.epics.declaration import AttributeSpec, CommandSpec, DeviceSpec
 from servers.epics.device_records import DeviceRecords, Registry
-from servers.epics.failure_log import FailureLog
 from servers.epics.failures import failure
 from servers.epics.follower import Follower
 from servers.epics.inquiry import facts_of, read_device
 from servers.epics.lanes import Lanes
+from servers.epics.readings import UNREACHABLE, Readings, error_text
 from servers.epics.records import Put, PutHandler, Record
 from servers.epics.subscriptions import Subscriptions
-from servers.epics.timetable import Timetable
 
 log = logging.getLogger(__name__)
 
 NO_EVENTS = {"API_AttributePollingNotStarted", "API_EventPropertiesNotSet"}
 LOSSES = {"API_EventTimeout", "API_MissedEvents"}
-UNREACHABLE = {"API_CantConnectToDevice", "API_CorbaException", "API_ServerNotRunning", "API_DeviceNotExported"}
-GONE = "API_AttrNotFound"
 OPERATION_ATTRIBUTES = {"operation", "operation_id", "progress", "operation_error"}
 
 
@@ -79,10 +76,9 @@ class DeviceSource:
         self.proxy: Any = None
         self.records = DeviceRecords(name, registry, self._new_attribute, self._new_command)
         self._counters = counters
-        self._subscriptions = Subscriptions(self._on_change, self._adopt_configuration, self._look_again)
+        self._subscriptions = Subscriptions(self._on_change, self._adopt_configuration, self.look_again)
         self._comparisons = Comparisons()
-        self._timetable = Timetable(wanted.period)
-        self._failures = FailureLog(name)
+        self._readings = Readings(self)
         self._notes: tuple[str, ...] = ()
         self._is_outdated = False
         self.lanes = Lanes(name)
@@ -101,7 +97,7 @@ class DeviceSource:
     def want(self, wanted: MirroredDevice) -> None:
         """Have it mirrored otherwise; clients of what stays the same notice nothing. In any thread."""
         self.wanted = wanted
-        self._look_again()
+        self.look_again()
 
     def connect(self) -> None:
         """Read what the device has, make or keep its records, subscribe. In the upkeep thread.
@@ -132,7 +128,7 @@ class DeviceSource:
 
     def next_due(self) -> float:
         """When ``upkeep`` has something to do by itself, s of the monotonic clock."""
-        return min(self._comparisons.next_due(), self._timetable.next_due(), self._subscriptions.next_due)
+        return min(self._comparisons.next_due(), self._readings.timetable.next_due(), self._subscriptions.next_due)
 
     def retire(self) -> None:
         """Serve nothing of it any more, at once; ``close`` does the rest. In any thread."""
@@ -165,7 +161,7 @@ class DeviceSource:
         self.linked, self._problem = True, ""
         self._subscriptions.begin(self.proxy, attributes)
         # Tango completes the subscriptions one by one, 2.5 ms each (measured); the values are wanted now.
-        self._read([attribute for attribute in attributes if attribute.spec.rank < 2])
+        self._readings.read([attribute for attribute in attributes if attribute.spec.rank < 2])
         for command in self.records.commands.values():
             command.connected()
         self.follower.poke()
@@ -177,15 +173,15 @@ class DeviceSource:
         self._is_outdated = False
         self.spec = read_device(self.proxy, self.wanted)
         new = self.records.follow(self.spec, self.wanted)
-        self._timetable.period = self.wanted.period
-        self._timetable.begin(self.records.attributes.values())
+        self._readings.timetable.begin(self.records.attributes.values(), self.wanted.period)
         for note in self.records.notes:
             if note not in self._notes:
                 log.warning("%s: %s", self.name, note)
         self._notes = self.records.notes
         return new
 
-    def _look_again(self) -> None:
+    def look_again(self) -> None:
+        """Ask the device soon what it has; in any thread."""
         self._is_outdated = True
         self.wake()
 
@@ -194,7 +190,7 @@ class DeviceSource:
         new = self._ask()
         self._subscriptions.keep(set(self.records.attributes.values()))
         self._subscriptions.add(new)
-        self._read([attribute for attribute in new if attribute.spec.rank < 2])
+        self._readings.read([attribute for attribute in new if attribute.spec.rank < 2])
 
     def _upkeep(self, now: float) -> None:
         if self._is_outdated:
@@ -202,20 +198,16 @@ class DeviceSource:
         attributes = list(self.records.attributes.values())
         for attribute in attributes:
             if not attribute.has_events and self._subscriptions.leave(attribute):
-                self._timetable.look_again()
+                self._readings.timetable.look_again()
         self._subscriptions.proceed()
-        for attribute, answer, is_event in self._timetable.to_show(now):
-            self._take(attribute, answer, is_event=is_event)
+        self._readings.show_due(now)
         self._comparisons.mark_due(attributes, now)
         doubted = [attribute for attribute in attributes if attribute.verify and not attribute.is_polled]
         for attribute in doubted:
             attribute.verify = False
         self._counters.compared += len(doubted)
-        self._read(doubted)
-        if due := self._timetable.to_read(attributes, now):
-            begun = time.monotonic()
-            self._read(due)
-            self._timetable.rest(time.monotonic() - begun)
+        self._readings.read(doubted)
+        self._readings.read_due(attributes, now)
 
     def _new_attribute(self, spec: AttributeSpec, prefix: str) -> AttributeSource:
         return AttributeSource(spec, prefix, self._put_handler)
@@ -246,7 +238,7 @@ class DeviceSource:
             return
         attribute.accepted(put.value, time.time_ns(), SETTLE_TIME)
         attribute.next_time = 0.0  # who put wants to see what came of it
-        self._read([attribute])  # whoever waits for the end of the put may read the read-back next
+        self._readings.read([attribute])  # whoever waits for the end of the put may read the read-back next
         put.finish()
         self._comparisons.settle(attribute)
         self.wake()
@@ -261,7 +253,7 @@ class DeviceSource:
         attribute.is_subscribed = True
         if self._comparisons.count(attribute):
             self.wake()
-        self._show(attribute, event.attr_value, is_event=True)
+        self._readings.show(attribute, event.attr_value, is_event=True)
         name = attribute.spec.name.lower()
         if name in OPERATION_ATTRIBUTES and self.spec is not None and self.spec.has_operations:
             self.follower.poke()
@@ -284,66 +276,18 @@ class DeviceSource:
                 attribute.verify = True
                 self.wake()
         elif error.reason not in UNREACHABLE:  # those are the link watch's business
-            self._fail({attribute: _text(error)})
+            self._readings.fail({attribute: error_text(error)})
             self._comparisons.settle(attribute)
 
     def _adopt_configuration(self, attribute: AttributeSource, info: Any) -> None:
         known = {"precision": attribute.spec.facts.precision, "hysteresis": attribute.spec.facts.hysteresis}
         facts = facts_of(info, known)
         if names.fits_ca_enum(facts.labels) != names.fits_ca_enum(attribute.readback.facts.labels):
-            self._look_again()  # other PVs
+            self.look_again()  # other PVs
         elif facts != attribute.readback.facts:
             attribute.configure(facts)
             attribute.verify = True  # the device judges by the new bounds: take its quality
             self.wake()
-
-    def _read(self, attributes: Sequence[AttributeSource]) -> None:
-        """Take the values as they are now; where an event comes meanwhile, that one is newer and stays."""
-        if not attributes:
-            return
-        events = [attribute.events for attribute in attributes]
-        failures: dict[AttributeSource, str] = {}
-        try:
-            answers = self.proxy.read_attributes([attribute.spec.name for attribute in attributes])
-        except tango.DevFailed as failed:
-            log.debug("%s cannot be read: %s", self.name, failure(failed))
-            if self.linked:
-                self._fail({attribute: _text(failed.args[0]) for attribute in attributes if not attribute.has_events})
-            return
-        for attribute, answer, before in zip(attributes, answers, events, strict=True):
-            if not self.linked:
-                return
-            if attribute.events != before:
-                continue
-            if answer.has_failed:
-                failures[attribute] = _text(answer.get_err_stack()[0])
-            else:
-                self._show(attribute, answer)
-        self._fail(failures)
-
-    def _show(self, attribute: AttributeSource, answer: Any, *, is_event: bool = False) -> None:
-        """Take a value, or hold it when the site wants to see fewer of them."""
-        if attribute.period is None or attribute.is_polled:
-            self._take(attribute, answer, is_event=is_event)
-        elif self._timetable.hold(attribute, answer, is_event):
-            self.wake()
-
-    def _take(self, attribute: AttributeSource, answer: Any, *, is_event: bool) -> None:
-        if attribute.failed:
-            self._failures.forget(attribute.spec.name)
-        attribute.take(answer, is_event=is_event)
-
-    def _fail(self, failures: Mapping[AttributeSource, str]) -> None:
-        self._failures.report({attribute.spec.name: text for attribute, text in failures.items()})
-        for attribute, text in failures.items():
-            attribute.held.clear()
-            attribute.fail(text)
-            if text.startswith(GONE):
-                self._look_again()
-
-
-def _text(error: Any) -> str:
-    return f"{error.reason}: {' '.join(error.desc.split())}"
 
 
 def _outside(record: Record, value: Any) -> RangeError | None:

@@ -13,24 +13,25 @@ from servers.epics.attribute_source import AttributeSource
 
 
 class Timetable:
-    """Attributes whose times fall together are read together; devices beat differently, so that not all begin at once.
+    """Attributes whose times fall together are read together; devices differ in phase, so that not all ask at once."""
 
-    Args:
-        period: s between two reads, of attributes without a period of their own.
-    """
-
-    def __init__(self, period: float) -> None:
-        self.period = period
+    def __init__(self) -> None:
+        self._period = 1.0
         self._phase = random.random()  # noqa: S311
         self._next_read = 0.0
         self._paced: list[AttributeSource] = []
 
-    def begin(self, attributes: Iterable[AttributeSource]) -> None:
-        """Take other attributes, or the same with other periods; all that are polled are due."""
-        attributes = list(attributes)
+    def begin(self, attributes: Iterable[AttributeSource], period: float) -> None:
+        """Take other attributes, or the same with other periods; all that are polled are due.
+
+        Args:
+            period: s between two reads, of attributes without a period of their own.
+        """
+        self._period, self._paced = period, []
         for attribute in attributes:
             attribute.next_time = 0.0
-        self._paced = [attribute for attribute in attributes if attribute.period is not None]
+            if attribute.period is not None:
+                self._paced.append(attribute)
         self._next_read = 0.0
 
     def look_again(self) -> None:
@@ -44,7 +45,7 @@ class Timetable:
         polled = [attribute for attribute in attributes if attribute.is_polled]
         due = [attribute for attribute in polled if attribute.next_time <= now]
         for attribute in due:
-            attribute.next_time = self._after(now, attribute.period or self.period)
+            attribute.next_time = self._after(now, attribute.period or self._period)
         self._next_read = min((attribute.next_time for attribute in polled), default=math.inf)
         return due
 
@@ -67,7 +68,11 @@ class Timetable:
             if attribute.held and attribute.next_time <= now:
                 assert attribute.period is not None
                 attribute.next_time = now + attribute.period
-                yield attribute, *attribute.held.pop()
+                try:
+                    answer, is_event = attribute.held.pop()
+                except IndexError:  # an error event came just now
+                    continue
+                yield attribute, answer, is_event
 
     def next_due(self) -> float:
         """When something is due by itself, s of the monotonic clock."""

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 RETRY_PERIOD = 1.0  # s between two tries to connect a device whose server answers
 IDLE_PERIOD = 5.0  # s
+REPEAT_PERIOD = 3600.0  # s; the same trouble with a device is logged again after this
 
 
 class DeviceUpkeep(threading.Thread):
@@ -32,7 +33,7 @@ class DeviceUpkeep(threading.Thread):
         self._link = link
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._said = ""
+        self._said, self._said_at = "", 0.0
         device.wake = self._wake.set
 
     def run(self) -> None:
@@ -65,19 +66,25 @@ class DeviceUpkeep(threading.Thread):
             else:
                 self._connect()
         except (tango.DevFailed, DiptychError) as error:
-            text = str(error if isinstance(error, DiptychError) else failure(error))
-            self.device.lost(text)
-            if self._said != text:
-                self._said = text
-                log.warning("%s cannot be mirrored now: %s", self.device.name, text)
+            self._lose(str(error if isinstance(error, DiptychError) else failure(error)))
+            return now + RETRY_PERIOD
+        except Exception as error:
+            log.debug("%s", self.device.name, exc_info=True)
+            self._lose(f"the mirror cannot deal with it: {type(error).__name__}: {error}")
             return now + RETRY_PERIOD
         return min(now + IDLE_PERIOD, self.device.next_due())
+
+    def _lose(self, reason: str) -> None:
+        self.device.lost(reason)
+        now = time.monotonic()
+        if self._said != reason or now - self._said_at > REPEAT_PERIOD:
+            self._said, self._said_at = reason, now
+            log.warning("%s cannot be mirrored now: %s", self.device.name, reason)
 
     def _connect(self) -> None:
         self.device.connect()
         if not self._link.is_up:  # lost while it was being connected
             self.device.lost(self._link.reason)
-        self._said = ""
         log.info("%s is mirrored", self.device.name)
 
 

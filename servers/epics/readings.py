@@ -1,0 +1,114 @@
+"""What reads and events of one device bring: shown at once, held until their time has come, or told as a failure."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import tango
+
+from servers.epics.attribute_source import AttributeSource
+from servers.epics.failure_log import FailureLog
+from servers.epics.failures import failure
+from servers.epics.timetable import Timetable
+
+log = logging.getLogger(__name__)
+
+UNREACHABLE = {"API_CantConnectToDevice", "API_CorbaException", "API_ServerNotRunning", "API_DeviceNotExported"}
+GONE = "API_AttrNotFound"
+LINK_PATIENCE = 3.0  # s that the link watch has to notice that a server is gone
+
+
+class Device(Protocol):
+    name: str
+    linked: bool
+    proxy: Any
+    wake: Callable[[], None]
+
+    def look_again(self) -> None:
+        """Ask the device soon what it has."""
+
+
+class Readings:
+    """Reads the attributes of one device and publishes values and failures."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._failures = FailureLog(device.name)
+        self._unreachable_since: float | None = None
+        self.timetable = Timetable()
+
+    def read(self, attributes: Sequence[AttributeSource]) -> None:
+        """Take the values as they are now; where an event comes meanwhile, that one is newer and stays."""
+        if not attributes:
+            return
+        events = [attribute.events for attribute in attributes]
+        try:
+            answers = self._device.proxy.read_attributes([attribute.spec.name for attribute in attributes])
+        except tango.DevFailed as failed:
+            log.debug("%s cannot be read: %s", self._device.name, failure(failed))
+            if self._device.linked and not self._may_be_gone(failed):
+                text = error_text(failed.args[0])
+                self.fail({attribute: text for attribute in attributes if not attribute.has_events})
+            return
+        self._unreachable_since = None
+        failures: dict[AttributeSource, str] = {}
+        for attribute, answer, before in zip(attributes, answers, events, strict=True):
+            if not self._device.linked:
+                return
+            if attribute.events != before:
+                continue
+            if answer.has_failed:
+                failures[attribute] = error_text(answer.get_err_stack()[0])
+            else:
+                self.show(attribute, answer)
+        self.fail(failures)
+
+    def read_due(self, attributes: Iterable[AttributeSource], now: float) -> None:
+        """Read what is polled and due, in one call."""
+        if due := self.timetable.to_read(attributes, now):
+            begun = time.monotonic()
+            self.read(due)
+            self.timetable.rest(time.monotonic() - begun)
+
+    def show(self, attribute: AttributeSource, answer: Any, *, is_event: bool = False) -> None:
+        """Take a value, or hold it when a site wants to see fewer of them."""
+        if attribute.period is None or attribute.is_polled:
+            self._take(attribute, answer, is_event=is_event)
+        elif self.timetable.hold(attribute, answer, is_event):
+            self._device.wake()
+
+    def show_due(self, now: float) -> None:
+        """Take the held values whose time has come."""
+        for attribute, answer, is_event in self.timetable.to_show(now):
+            self._take(attribute, answer, is_event=is_event)
+
+    def fail(self, failures: Mapping[AttributeSource, str]) -> None:
+        """The device answers, but not with a value of these."""
+        self._failures.report({attribute.spec.name: text for attribute, text in failures.items()})
+        for attribute, text in failures.items():
+            attribute.held.clear()
+            attribute.fail(text)
+            if text.startswith(GONE):
+                self._device.look_again()
+
+    def _take(self, attribute: AttributeSource, answer: Any, *, is_event: bool) -> None:
+        if attribute.failed:
+            self._failures.forget(attribute.spec.name)
+        attribute.take(answer, is_event=is_event)
+
+    def _may_be_gone(self, failed: Any) -> bool:
+        """Whether the link watch is still to say what is wrong: a server that is gone, or a device that fails."""
+        if not any(error.reason in UNREACHABLE for error in failed.args):
+            return False
+        now = time.monotonic()
+        if self._unreachable_since is None:
+            self._unreachable_since = now
+        return now - self._unreachable_since < LINK_PATIENCE
+
+
+def error_text(error: Any) -> str:
+    """``REASON: text`` of one ``tango.DevError``."""
+    return f"{error.reason}: {' '.join(error.desc.split())}"
