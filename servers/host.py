@@ -27,6 +27,7 @@ from servers.facility import leash
 from servers.facility.address import from_here, publish_options
 from servers.facility.facility_file import Facility, full_server_name
 from servers.facility.ports import Ports
+from servers.facility.tango_database import devices_of, properties_of
 from servers.tango_server.event_copies import copy_large_events
 from servers.tango_server.loop_thread import LoopThread
 from servers.tango_server.pusher import Pusher
@@ -138,12 +139,9 @@ class Host:
         # Asked once: a database that dies while the server starts must not end it.
         if self.tango_host is None:
             return {name: list(devices) for name, devices in self.facility.server(self.server).items()}
-        database = tango.Database()
-        pairs = list(database.get_device_class_list(self.server))
         classes: dict[str, list[str]] = {}
-        for device, name in zip(pairs[::2], pairs[1::2], strict=True):
-            if name != "DServer":
-                classes.setdefault(name, []).append(device)
+        for device, name in devices_of(tango.Database(), self.server):
+            classes.setdefault(name, []).append(device)
         if not classes:
             raise ConfigurationError(
                 self.server, [f"is not in the database {self.tango_host}; `diptych register` puts it there"]
@@ -164,9 +162,7 @@ class Host:
                 if device in devices:
                     return devices[device]
             return {}
-        database = tango.Database()
-        names = list(database.get_device_property_list(device, "*"))
-        return {name: list(lines) for name, lines in database.get_device_property(device, names).items()}
+        return properties_of(tango.Database(), device)
 
     def _store_of(self, device: str, attributes: list[str]) -> Store:
         if self.tango_host is None:

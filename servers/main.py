@@ -189,12 +189,13 @@ def sim(kind: str, port: int, options: tuple[str, ...]) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--restart", is_flag=True, help="Restart the servers that read what changed only when they start.")
+@click.option("--remove", is_flag=True, help="Take the servers of the file out of the database instead.")
 @option_group(state_dir_option(envvar="DIPTYCH_STATE_DIR"), port_offset_option(), tango_host_option())
-def register(file: Path, dry_run: bool, restart: bool, **place: Any) -> None:
+def register(file: Path, dry_run: bool, restart: bool, remove: bool, **place: Any) -> None:
     """Bring a Tango database up to a facility file; shows the difference first."""
     from servers import registry
 
-    for line in registry.register(file, dry_run=dry_run, restart=restart, **place):
+    for line in registry.register(file, dry_run=dry_run, restart=restart, remove=remove, **place):
         click.echo(line)
 
 

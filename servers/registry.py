@@ -2,30 +2,34 @@
 
 The rules are those of dsconfig: the file decides about the devices of its servers and about the properties of a device
 that has a ``properties`` group; what Tango itself keeps (memorized values, polling, alarm limits changed by a client)
-stays unless the file names it. dsconfig's own dry run also reports a "delete 1 device alias" that never happens, so
-only its bulk reading is used here.
+stays unless the file names it. The database is read by Tango's own commands: dsconfig's queries in SQL bring texts back
+without their backslashes from one kind of database and in another encoding from the other.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tango
-from dsconfig.tangodb import get_classes_properties, get_servers_with_filters, is_protected
+from dsconfig.tangodb import is_protected
 
-from servers.facility import record
+from devices.core.errors import BusyError, RefusedError
+from servers.facility import readiness, record
 from servers.facility.facility_file import SERVER_NAME, Facility, Properties, short_server_name
 from servers.facility.instance import Instance, resume, stop
 from servers.facility.place import database_of, facility_of
 from servers.facility.rehearsal import rehearse
-from servers.facility.tango_database import open_database
+from servers.facility.tango_database import devices_of, lines_by_name, open_database, properties_of
 
 Apply = Callable[[tango.Database], None]
 Kind = Literal["add", "change", "delete"]
 
+# DataBaseds (C++) takes a backslash before a quotation mark for an escape and drops it; of two it keeps one.
+_QUOTED = re.compile(r"""\\(?=["'])""")
 _SIGNS: Mapping[Kind, str] = {"add": "+", "change": "~", "delete": "-"}
 
 
@@ -50,29 +54,44 @@ class Change:
 
 
 def register(
-    file: Path, *, dry_run: bool, restart: bool, state_dir: Path, port_offset: int, tango_host: str | None
+    file: Path,
+    *,
+    dry_run: bool,
+    restart: bool,
+    remove: bool,
+    state_dir: Path,
+    port_offset: int,
+    tango_host: str | None,
 ) -> Iterator[str]:
     """Bring a Tango database up to a facility file; gives the lines to show: the differences first.
 
+    Args:
+        remove: take the servers of the file out of the database instead.
+
     Raises:
+        BusyError: servers that shall be removed run; nothing was changed.
         ConfigurationError: the file is wrong; nothing was changed.
         NotConnectedError: there is no database.
+        RefusedError: the database does not take a change; those shown before it were made.
     """
     facility = facility_of(file, state_dir, port_offset, to_run=False)
-    rehearse(facility)
+    if not remove:
+        rehearse(facility)
     host = database_of(state_dir, tango_host or facility.tango_host)
     database = open_database(host)
     running = record.running(state_dir)
     own = running is not None and running.own_database and running.tango_host == host
     whole = own and running is not None and Path(running.facility) == facility.path
-    changes = differences(facility, database, whole=whole)
+    changes = removal(facility, database) if remove else differences(facility, database, whole=whole)
     yield from map(str, changes)
     if not changes:
-        yield f"{host} agrees with {file}: nothing to do"
+        yield f"{host} {'has no server of' if remove else 'agrees with'} {file}: nothing to do"
         return
     if dry_run:
         yield f"{len(changes)} changes, none made (dry run)"
         return
+    if remove:
+        _refuse_running(facility, host)
     apply(changes, database)
     yield f"{len(changes)} changes made in {host}"
     for server in running_servers(changes, database):
@@ -95,13 +114,13 @@ def differences(facility: Facility, database: tango.Database, *, whole: bool = F
     """
     changes: list[Change] = []
     for server, classes in facility.devices.items():
-        known = _devices_of(database, server)
+        known = {name.casefold(): (name, class_name) for name, class_name in devices_of(database, server)}
         for class_name, devices in classes.items():
             for device, properties in devices.items():
-                old_class, old = known.pop(device.casefold(), ("", {}))
+                _, old_class = known.pop(device.casefold(), ("", ""))
                 changes += _device_changes(database, server, class_name, device, old_class)
-                changes += _content_changes(facility, server, device, properties, old)
-        for name, (class_name, _) in known.items():
+                changes += _content_changes(facility, database, server, device, properties)
+        for name, class_name in known.values():
             changes.append(_deleted_device(name, server, class_name))
     changes += _class_changes(facility, database)
     if whole:
@@ -109,10 +128,40 @@ def differences(facility: Facility, database: tango.Database, *, whole: bool = F
     return changes
 
 
+def removal(facility: Facility, database: tango.Database) -> list[Change]:
+    """What takes the servers of a facility out of the database, with all that is kept for their devices.
+
+    Properties of classes stay: servers of other facilities may have the same classes.
+    """
+    changes: list[Change] = []
+    for server in facility.devices:
+        known = devices_of(database, server)
+        changes += [_deleted_device(name, server, class_name) for name, class_name in known]
+        if known:
+            changes.append(_deleted_server(server))
+    return changes
+
+
+def _refuse_running(facility: Facility, host: str) -> None:
+    silent = readiness.silent_servers(host, facility.devices)
+    if running := [short_server_name(server) for server in facility.devices if server not in silent]:
+        raise BusyError(
+            f"these servers of {facility.path.name} run: {', '.join(running)}; stop them first, nothing was removed"
+        )
+
+
 def apply(changes: Iterable[Change], database: tango.Database) -> None:
-    """Make the changes, in order."""
+    """Make the changes, in order.
+
+    Raises:
+        RefusedError: the database does not take one; those before it were made.
+    """
     for change in changes:
-        change.apply(database)
+        try:
+            change.apply(database)
+        except tango.DevFailed as error:
+            reason = " ".join(error.args[0].desc.split())
+            raise RefusedError(f"the Tango database does not take `{change}`: {reason}") from error
 
 
 def running_servers(changes: Iterable[Change], database: tango.Database) -> list[str]:
@@ -120,20 +169,6 @@ def running_servers(changes: Iterable[Change], database: tango.Database) -> list
     names = dict.fromkeys(change.server for change in changes if change.server)
     exported = {name.casefold() for name in database.get_device_exported("dserver/*")}
     return [name for name in names if f"dserver/{name}".casefold() in exported]
-
-
-def _devices_of(database: tango.Database, server: str) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """Device (caseless) -> class and what dsconfig reads of it."""
-    program, _, instance = server.partition("/")
-    content = get_servers_with_filters(database, server=server).to_dict()
-    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    for other_program, instances in content.items():
-        for other_instance, classes in instances.items():
-            # The query takes _ for any letter.
-            if (other_program.casefold(), other_instance.casefold()) == (program.casefold(), instance.casefold()):
-                for class_name, devices in classes.items():
-                    found.update({name.casefold(): (class_name, content) for name, content in devices.items()})
-    return found
 
 
 def _device_changes(
@@ -167,48 +202,59 @@ def _deleted_device(device: str, server: str, class_name: str) -> Change:
 
 
 def _content_changes(
-    facility: Facility, server: str, device: str, properties: Properties, old: Mapping[str, Any]
+    facility: Facility, database: tango.Database, server: str, device: str, properties: Properties
 ) -> Iterator[Change]:
     def keep(name: str) -> bool:
         return device in facility.unmanaged or is_protected(name)
 
-    yield from _property_changes(_Owner("device", device), server, properties, old.get("properties", {}), keep)
-    old_attributes = _caseless(old.get("attribute_properties", {}))
-    for attribute, group in facility.attribute_properties.get(device, {}).items():
-        owner, present = _Owner("device", device, attribute), old_attributes.get(attribute.casefold(), {})
-        yield from _property_changes(owner, server, group, present, keep=lambda name: is_protected(name, attr=True))
+    yield from _property_changes(_Owner("device", device), server, properties, properties_of(database, device), keep)
+    wanted = facility.attribute_properties.get(device, {})
+    present = database.get_device_attribute_property(device, list(wanted)) if wanted else {}
+    for attribute, group in wanted.items():
+        old = lines_by_name(present.get(attribute, {}))
+        yield from _property_changes(_Owner("device", device, attribute), server, group, old, _is_protected_attribute)
     alias = facility.aliases.get(device)
-    if alias and alias != old.get("alias"):
+    if alias and alias != (old_alias := _alias(database, device)):
         yield Change(
-            "change" if old.get("alias") else "add",
+            "change" if old_alias else "add",
             f"alias {alias} of {device}",
             None,
             lambda database: database.put_device_alias(device, alias),
         )
 
 
+def _is_protected_attribute(name: str) -> bool:
+    return bool(is_protected(name, attr=True))
+
+
+def _alias(database: tango.Database, device: str) -> str | None:
+    try:
+        return str(database.get_alias_from_device(device))
+    except tango.DevFailed:
+        return None
+
+
 def _class_changes(facility: Facility, database: tango.Database) -> Iterator[Change]:
-    if not facility.class_properties and not facility.class_attribute_properties:
-        return
-    known = _caseless(get_classes_properties(database))
     for class_name, properties in facility.class_properties.items():
-        old = known.get(class_name.casefold(), {})
-        yield from _property_changes(_Owner("class", class_name), None, properties, old.get("properties", {}))
-        old_attributes = _caseless(old.get("attribute_properties", {}))
-        for attribute, group in facility.class_attribute_properties.get(class_name, {}).items():
-            owner, present = _Owner("class", class_name, attribute), old_attributes.get(attribute.casefold(), {})
-            yield from _property_changes(owner, None, group, present)
+        names = list(database.get_class_property_list(class_name))
+        old = lines_by_name(database.get_class_property(class_name, names) if names else {})
+        yield from _property_changes(_Owner("class", class_name), None, properties, old)
+    for class_name, attributes in facility.class_attribute_properties.items():
+        present = database.get_class_attribute_property(class_name, list(attributes)) if attributes else {}
+        for attribute, group in attributes.items():
+            old = lines_by_name(present.get(attribute, {}))
+            yield from _property_changes(_Owner("class", class_name, attribute), None, group, old)
 
 
 def _vanished_servers(facility: Facility, database: tango.Database) -> Iterator[Change]:
     wanted = {server.casefold() for server in facility.devices}
     for server in database.get_server_list(f"{SERVER_NAME}/*"):
         if server.casefold() not in wanted:
-            yield Change("delete", f"server {server}", None, _delete_server(server))
+            yield _deleted_server(server)
 
 
-def _delete_server(server: str) -> Apply:
-    return lambda database: database.delete_server(server)
+def _deleted_server(server: str) -> Change:
+    return Change("delete", f"server {server}", None, lambda database: database.delete_server(server))
 
 
 @dataclass(frozen=True)
@@ -224,26 +270,39 @@ class _Owner:
         return f"{text}/{self.attribute}" if self.attribute else text
 
     def put(self, name: str, lines: list[str]) -> Apply:
-        return self._call("put", {name: lines})
+        def apply(database: tango.Database) -> None:
+            self._call(database, "put", {name: lines})
+            if any(map(_QUOTED.search, lines)) and self._stored(database, name) != lines:
+                self._call(database, "put", {name: [_QUOTED.sub(r"\\\\", line) for line in lines]})
+
+        return apply
 
     def delete(self, name: str) -> Apply:
-        return self._call("delete", [name])
+        return lambda database: self._call(database, "delete", [name])
 
-    def _call(self, verb: str, content: object) -> Apply:
+    def _call(self, database: tango.Database, verb: str, content: object) -> None:
         if self.attribute is None:
-            return lambda database: getattr(database, f"{verb}_{self.kind}_property")(self.name, content)
-        method, group = f"{verb}_{self.kind}_attribute_property", {self.attribute: content}
-        return lambda database: getattr(database, method)(self.name, group)
+            getattr(database, f"{verb}_{self.kind}_property")(self.name, content)
+        else:
+            getattr(database, f"{verb}_{self.kind}_attribute_property")(self.name, {self.attribute: content})
+
+    def _stored(self, database: tango.Database, name: str) -> list[str]:
+        if self.attribute is None:
+            found = getattr(database, f"get_{self.kind}_property")(self.name, [name])
+        else:
+            attributes = getattr(database, f"get_{self.kind}_attribute_property")(self.name, [self.attribute])
+            found = attributes[self.attribute]
+        return lines_by_name(found).get(name, [])
 
 
 def _property_changes(
     owner: _Owner,
     server: str | None,
     wanted: Properties,
-    old: Mapping[str, Iterable[str]],
+    old: Properties,
     keep: Callable[[str], bool] = lambda name: True,
 ) -> Iterator[Change]:
-    present = {name.casefold(): (name, list(lines)) for name, lines in old.items()}
+    present = {name.casefold(): (name, lines) for name, lines in old.items()}
     for name, lines in wanted.items():
         stored_name, stored = present.pop(name.casefold(), (name, []))
         if lines == stored:
@@ -262,10 +321,6 @@ def _property_changes(
 
 def _deleted_property(owner: _Owner, server: str | None, name: str, lines: list[str]) -> Change:
     return Change("delete", f"{owner} {name} (was {_shown(lines)})", server, owner.delete(name))
-
-
-def _caseless(group: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.casefold(): content for name, content in group.items()}
 
 
 def _shown(lines: Iterable[str]) -> str:

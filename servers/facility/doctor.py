@@ -13,7 +13,7 @@ from typing import Final
 
 import psutil
 
-from devices.core.errors import ConfigurationError
+from devices.core.errors import ConfigurationError, NotConnectedError
 from servers.facility import address, background, port_check, programs, readiness, record
 from servers.facility.environment import facility_environment, foreign_variables
 from servers.facility.facility_file import short_server_name
@@ -34,6 +34,7 @@ def examine(*, state_dir: Path, port_offset: int, tango_host: str | None) -> lis
     ports, needed = Ports(offset=port_offset), [("tango", port_check.STREAM)]
     try:
         facility = facility_of(None, state_dir, port_offset)
+        tango_host = tango_host or facility.tango_host
         ports, needed = facility.ports, port_check.needed(facility, own_database=tango_host is None)
         address.require_own(ports.bind)
     except ConfigurationError as error:
@@ -44,7 +45,8 @@ def examine(*, state_dir: Path, port_offset: int, tango_host: str | None) -> lis
     findings += _shell(ports, host)
     findings += _tangorc(host)
     if running or tango_host:
-        findings += _polling(host)
+        own = running is not None and running.own_database and running.tango_host == host
+        findings += _database(host, own=own)
     findings += _silent(running, state_dir)
     findings += _twins(state_dir, running)
     findings += _clock(state_dir)
@@ -80,14 +82,23 @@ def _tangorc(tango_host: str) -> Iterator[str]:
                 )
 
 
-def _polling(tango_host: str) -> Iterator[str]:
-    """Polling switched on in the database: our devices poll by themselves, so the hardware is asked twice."""
-    if not readiness.database_answers(tango_host):
-        return
+def _database(tango_host: str, *, own: bool) -> Iterator[str]:
+    """One that does not answer, or only with errors; and polling in it, by which hardware is asked twice."""
+    import tango
+
     from servers.facility.tango_database import open_database
 
-    database = open_database(tango_host)
-    for device in database.get_device_exported("*"):
+    advice = "see log/database.log" if own else "restart it where it runs (docs/production.md)"
+    try:
+        database = open_database(tango_host)
+        devices = list(database.get_device_exported("*"))
+    except NotConnectedError:
+        yield f"no Tango database answers at {tango_host}: {advice}"
+        return
+    except tango.DevFailed as error:
+        yield f"the Tango database at {tango_host} answers `{' '.join(error.args[0].desc.split())}`: {advice}"
+        return
+    for device in devices:
         properties = database.get_device_property(device, ["polled_attr", "polled_cmd"])
         for name, entries in properties.items():
             if entries and any(lines != "0" for lines in list(entries)[1::2]):
@@ -102,11 +113,8 @@ def _silent(running: record.Running | None, state_dir: Path) -> Iterator[str]:
         return
     if not running.ready:
         yield f"the facility of pid {running.pid} is not ready yet: see its output and the logs"
-    if not readiness.database_answers(running.tango_host):
-        yield f"the Tango database at {running.tango_host} does not answer: see log/database.log"
-        return
-    if not running.ready:
-        return  # what is missing yet is in its output
+    if not running.ready or not readiness.database_answers(running.tango_host):
+        return  # told already, and what is missing yet is in its output
     try:
         servers = facility_of(None, state_dir, 0, to_run=False).start_order
     except ConfigurationError:

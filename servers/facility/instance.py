@@ -65,6 +65,7 @@ class Instance:
         adopt(self.facility.ports, self._server_host())
         if self.database and not readiness.database_answers(self.database):
             raise NotConnectedError(f"no Tango database answers at {self.database}; `diptych up` starts one")
+        self._refuse_other()
         from servers import host
 
         return host.serve(
@@ -84,6 +85,7 @@ class Instance:
             TimeoutError: it ended or did not answer in time; the text has the last line of its log.
         """
         self._refuse_second()
+        self._refuse_other()
         state_dir = self.facility.state_dir
         command = [*PYTHON, "servers.main", "serve", self.name, "--state-dir", str(state_dir)]
         command += ["--port-offset", str(self.facility.ports.offset)]
@@ -117,6 +119,14 @@ class Instance:
         pid = process.pid if process else running.processes.get(self.name) if running else None
         if pid and pid != os.getpid():  # of a process in the background it is the own one
             raise BusyError(f"{self.name} runs already (pid {pid}); {self._stop_words} stops it")
+
+    def _refuse_other(self) -> None:
+        """One that was started elsewhere, with another state directory or on another host."""
+        if self.database and self._answers():
+            raise BusyError(
+                f"{self.name} runs already with the Tango database at {self.database}: end it where it runs, or give "
+                f"this server another name"
+            )
 
 
 def resume(instance: str, state_dir: Path) -> str | None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Coroutine, Iterator
 from typing import Final
 
-from devices.core.errors import ConfigurationError, NotConnectedError
+from devices.core.errors import BusyError, ConfigurationError, NotConnectedError, RefusedError
 from servers.facility import address, lock, port_check, programs, readiness, record
 from servers.facility.endpoints import table
 from servers.facility.environment import adopt, child_environment
@@ -106,6 +106,8 @@ class Supervisor:
         self._keep(programs.guard(self.facility))
         # Both take seconds; nothing is registered before the devices are known to be sound.
         await asyncio.gather(self._start_database(), asyncio.to_thread(rehearse, self.facility))
+        if not self._own_database:
+            await asyncio.to_thread(self._refuse_second)
         await asyncio.to_thread(self._register)
         for program in programs.all_but_database(self.facility, self.tango_host):
             self._keep(program)
@@ -128,6 +130,16 @@ class Supervisor:
             await asyncio.sleep(0.05)
         self._announce(f"Tango database answers at {self.tango_host}")
 
+    def _refuse_second(self) -> None:
+        """A shared database may know running servers of these names: their settings are not to be overwritten."""
+        servers = self.facility.start_order
+        silent = readiness.silent_servers(self.tango_host, servers)
+        if running := [short_server_name(server) for server in servers if server not in silent]:
+            raise BusyError(
+                f"the Tango database at {self.tango_host} has these servers running already: {', '.join(running)}; end "
+                f"them where they run, or give those of {self.facility.path.name} other names; nothing was changed"
+            )
+
     def _register(self) -> bool:
         """Bring the database up to the facility file; returns whether something had to change."""
         import tango
@@ -143,6 +155,8 @@ class Supervisor:
             registry.apply(changes, database)
         except tango.DevFailed as error:
             raise NotConnectedError(f"the Tango database at {self.tango_host}: {error.args[0].desc}") from error
+        except RefusedError as error:
+            raise NotConnectedError(f"{self.tango_host}: {error}") from error
         if changes:
             self._announce(f"registered {len(changes)} changes of {self.facility.path.name}")
         return bool(changes)

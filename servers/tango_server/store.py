@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,12 +36,18 @@ class DatabaseStore:
     def save(self, values: Mapping[str, str]) -> None:
         try:
             self._connected().put_device_attribute_property(
-                self._device_name, {name: {PROPERTY: [text]} for name, text in values.items()}
+                self._device_name, {name: {PROPERTY: [_portable(text)]} for name, text in values.items()}
             )
         except tango.DevFailed:
             # A database that restarted is found again by a new connection.
             self._database = None
             raise
+
+
+def _portable(text: str) -> str:
+    """A JSON text without backslashes before quotation marks, of which DataBaseds (C++) drops one."""
+    codes = {'"': r"\u0022", "\\": r"\u005c"}
+    return re.sub(r'\\(["\\])', lambda found: codes[found[1]], text)
 
 
 class FileStore:

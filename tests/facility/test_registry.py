@@ -134,6 +134,22 @@ def test_what_tango_and_clients_keep_stays(tmp_path: Path, database: tango.Datab
     assert bring_up(wanted, database) == []
 
 
+def test_a_text_comes_back_as_it_was(tmp_path: Path, database: tango.Database) -> None:
+    texts = {
+        "rule": ['{"say": "too \\"warm\\"\\n"}'],
+        "folder": ["C:\\new\\", "", "  x"],
+        "unit": ["Ω", "µm", "größe"],
+        "title": ["it's 100 %_"],
+    }
+    wanted = facility(
+        tmp_path,
+        {"a_1": cryocon(properties=texts, attribute_properties={"temperature_a": texts}, alias="Fridge")},
+        {"CryoCon": {"properties": {"site": texts["rule"]}}},
+    )
+    bring_up(wanted, database)
+    assert list(database.get_device_property("cryo/cryocon/1", "folder")["folder"]) == texts["folder"]
+
+
 def test_the_properties_of_a_device_without_any_in_the_file_stay(tmp_path: Path, database: tango.Database) -> None:
     wanted = facility(tmp_path, {"foreign": cryocon()})
     bring_up(wanted, database)
