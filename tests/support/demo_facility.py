@@ -65,8 +65,8 @@ class Facility:
         return found[0]
 
 
-def started(state_dir: Path, offset: int) -> Facility:
-    """``diptych up`` of the demo, READY."""
+def started(state_dir: Path, offset: int, *words: str, file: Path = ROOT / "dbconfig" / "demo.json") -> Facility:
+    """``diptych up`` of a facility file, with further options, READY."""
     state_dir.mkdir(parents=True, exist_ok=True)
     output = state_dir / "up.log"
     with output.open("wb") as log:
@@ -74,11 +74,12 @@ def started(state_dir: Path, offset: int) -> Facility:
             [
                 str(BIN / "diptych"),
                 "up",
-                "dbconfig/demo.json",
+                str(file),
                 "--state-dir",
                 str(state_dir),
                 "--port-offset",
                 str(offset),
+                *words,
             ],
             cwd=ROOT,
             stdout=log,
