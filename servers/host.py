@@ -27,7 +27,8 @@ from servers.facility import leash
 from servers.facility.address import from_here, publish_options
 from servers.facility.facility_file import Facility, full_server_name
 from servers.facility.ports import Ports
-from servers.facility.tango_database import devices_of, properties_of
+from servers.facility.property_owner import PropertyOwner
+from servers.facility.tango_database import devices_of
 from servers.tango_server.event_copies import copy_large_events
 from servers.tango_server.loop_thread import LoopThread
 from servers.tango_server.pusher import Pusher
@@ -162,7 +163,7 @@ class Host:
                 if device in devices:
                     return devices[device]
             return {}
-        return properties_of(tango.Database(), device)
+        return PropertyOwner("device", device).stored(tango.Database())
 
     def _store_of(self, device: str, attributes: list[str]) -> Store:
         if self.tango_host is None:

@@ -8,49 +8,21 @@ without their backslashes from one kind of database and in another encoding from
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import tango
 from dsconfig.tangodb import is_protected
 
 from devices.core.errors import BusyError, RefusedError
 from servers.facility import readiness, record
+from servers.facility.change import Change
 from servers.facility.facility_file import SERVER_NAME, Facility, Properties, short_server_name
 from servers.facility.instance import Instance, resume, stop
 from servers.facility.place import database_of, facility_of
+from servers.facility.property_owner import PropertyOwner
 from servers.facility.rehearsal import rehearse
-from servers.facility.tango_database import devices_of, lines_by_name, open_database, properties_of
-
-Apply = Callable[[tango.Database], None]
-Kind = Literal["add", "change", "delete"]
-
-# DataBaseds (C++) takes a backslash before a quotation mark for an escape and drops it; of two it keeps one.
-_QUOTED = re.compile(r"""\\(?=["'])""")
-_SIGNS: Mapping[Kind, str] = {"add": "+", "change": "~", "delete": "-"}
-
-
-@dataclass(frozen=True)
-class Change:
-    """One difference between a facility file and the database.
-
-    Attributes:
-        kind: what happens to the thing.
-        text: the thing, and its old and new value.
-        server: the server that reads it when it starts; None for a thing of no single server.
-        apply: makes the change in the database.
-    """
-
-    kind: Kind
-    text: str
-    server: str | None
-    apply: Apply
-
-    def __str__(self) -> str:
-        return f"{_SIGNS[self.kind]} {self.text}"
+from servers.facility.tango_database import devices_of, open_database
 
 
 def register(
@@ -207,12 +179,10 @@ def _content_changes(
     def keep(name: str) -> bool:
         return device in facility.unmanaged or is_protected(name)
 
-    yield from _property_changes(_Owner("device", device), server, properties, properties_of(database, device), keep)
-    wanted = facility.attribute_properties.get(device, {})
-    present = database.get_device_attribute_property(device, list(wanted)) if wanted else {}
-    for attribute, group in wanted.items():
-        old = lines_by_name(present.get(attribute, {}))
-        yield from _property_changes(_Owner("device", device, attribute), server, group, old, _is_protected_attribute)
+    yield from PropertyOwner("device", device, None, server).changes(database, properties, keep)
+    for attribute, group in facility.attribute_properties.get(device, {}).items():
+        owner = PropertyOwner("device", device, attribute, server)
+        yield from owner.changes(database, group, _is_protected_attribute)
     alias = facility.aliases.get(device)
     if alias and alias != (old_alias := _alias(database, device)):
         yield Change(
@@ -236,14 +206,10 @@ def _alias(database: tango.Database, device: str) -> str | None:
 
 def _class_changes(facility: Facility, database: tango.Database) -> Iterator[Change]:
     for class_name, properties in facility.class_properties.items():
-        names = list(database.get_class_property_list(class_name))
-        old = lines_by_name(database.get_class_property(class_name, names) if names else {})
-        yield from _property_changes(_Owner("class", class_name), None, properties, old)
+        yield from PropertyOwner("class", class_name).changes(database, properties)
     for class_name, attributes in facility.class_attribute_properties.items():
-        present = database.get_class_attribute_property(class_name, list(attributes)) if attributes else {}
         for attribute, group in attributes.items():
-            old = lines_by_name(present.get(attribute, {}))
-            yield from _property_changes(_Owner("class", class_name, attribute), None, group, old)
+            yield from PropertyOwner("class", class_name, attribute).changes(database, group)
 
 
 def _vanished_servers(facility: Facility, database: tango.Database) -> Iterator[Change]:
@@ -255,74 +221,3 @@ def _vanished_servers(facility: Facility, database: tango.Database) -> Iterator[
 
 def _deleted_server(server: str) -> Change:
     return Change("delete", f"server {server}", None, lambda database: database.delete_server(server))
-
-
-@dataclass(frozen=True)
-class _Owner:
-    """What a property belongs to: a device or a class, or an attribute of either."""
-
-    kind: Literal["device", "class"]
-    name: str
-    attribute: str | None = None
-
-    def __str__(self) -> str:
-        text = self.name if self.kind == "device" else f"class {self.name}"
-        return f"{text}/{self.attribute}" if self.attribute else text
-
-    def put(self, name: str, lines: list[str]) -> Apply:
-        def apply(database: tango.Database) -> None:
-            self._call(database, "put", {name: lines})
-            if any(map(_QUOTED.search, lines)) and self._stored(database, name) != lines:
-                self._call(database, "put", {name: [_QUOTED.sub(r"\\\\", line) for line in lines]})
-
-        return apply
-
-    def delete(self, name: str) -> Apply:
-        return lambda database: self._call(database, "delete", [name])
-
-    def _call(self, database: tango.Database, verb: str, content: object) -> None:
-        if self.attribute is None:
-            getattr(database, f"{verb}_{self.kind}_property")(self.name, content)
-        else:
-            getattr(database, f"{verb}_{self.kind}_attribute_property")(self.name, {self.attribute: content})
-
-    def _stored(self, database: tango.Database, name: str) -> list[str]:
-        if self.attribute is None:
-            found = getattr(database, f"get_{self.kind}_property")(self.name, [name])
-        else:
-            attributes = getattr(database, f"get_{self.kind}_attribute_property")(self.name, [self.attribute])
-            found = attributes[self.attribute]
-        return lines_by_name(found).get(name, [])
-
-
-def _property_changes(
-    owner: _Owner,
-    server: str | None,
-    wanted: Properties,
-    old: Properties,
-    keep: Callable[[str], bool] = lambda name: True,
-) -> Iterator[Change]:
-    present = {name.casefold(): (name, lines) for name, lines in old.items()}
-    for name, lines in wanted.items():
-        stored_name, stored = present.pop(name.casefold(), (name, []))
-        if lines == stored:
-            continue
-        if not lines:
-            yield _deleted_property(owner, server, stored_name, stored)
-        elif stored:
-            text = f"{owner} {name}: {_shown(stored)} -> {_shown(lines)}"
-            yield Change("change", text, server, owner.put(stored_name, lines))
-        else:
-            yield Change("add", f"{owner} {name} = {_shown(lines)}", server, owner.put(name, lines))
-    for name, stored in present.values():
-        if not keep(name):
-            yield _deleted_property(owner, server, name, stored)
-
-
-def _deleted_property(owner: _Owner, server: str | None, name: str, lines: list[str]) -> Change:
-    return Change("delete", f"{owner} {name} (was {_shown(lines)})", server, owner.delete(name))
-
-
-def _shown(lines: Iterable[str]) -> str:
-    text = " | ".join(lines)
-    return text if len(text) <= 80 else text[:77] + "..."
