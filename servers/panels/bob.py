@@ -56,7 +56,7 @@ def from_xml(text: str, source: str = "panel") -> Widget:
 def _lines(element: Element, depth: int) -> Iterator[str]:
     margin = "  " * depth
     start = f"{margin}<{element.tag}{''.join(f' {name}={quoteattr(text)}' for name, text in element.items())}>"
-    if len(element) or not element.text:
+    if len(element) or element.text is None:
         yield start
         for child in element:
             yield from _lines(child, depth + 1)

@@ -153,7 +153,8 @@ def _structure(name: str, value: Any, what: str) -> Any:
     unknown = sorted(set(value) - set(known))
     if unknown:
         raise UnknownNameError(f"{what} has no {', '.join(unknown)}")
-    return {key: checked(known[key], item, f"{key} of {what}") for key, item in value.items()}
+    kept = {key: checked(known[key], item, f"{key} of {what}") for key, item in value.items()}
+    return {key: item for key, item in kept.items() if item != checked(known[key], known[key].default, key)}
 
 
 def _action(action: Mapping[str, Any], what: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Panels in a browser: the page, the PV socket and the image socket, served by one process."""

@@ -1,0 +1,89 @@
+"""Which PVs there are and which of them may be written, as the mirrors list them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from p4p.nt import NTURI
+
+from devices.core.errors import DiptychError
+from servers.web.channels import Channels
+
+log = logging.getLogger(__name__)
+
+PERIOD: Final = 10.0  # s between two questions
+PATIENCE: Final = 5.0  # s for an answer
+COMMAND: Final = "ListPVs"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One PV.
+
+    Attributes:
+        question: what must be asked before every write; "" for nothing.
+    """
+
+    name: str
+    is_writable: bool
+    question: str = ""
+
+
+class Directory:
+    """All PVs of the mirrors, asked for again and again: devices come and go.
+
+    Args:
+        prefixes: of the mirrors' own PVs, e.g. ``MIRROR1:``.
+
+    Attributes:
+        is_complete: every mirror has answered at least once.
+        watchers: called when something changed.
+    """
+
+    def __init__(self, channels: Channels, prefixes: Sequence[str]) -> None:
+        self._channels, self._prefixes = channels, prefixes
+        self._of: dict[str, dict[str, Entry]] = {}
+        self.watchers: set[Callable[[], None]] = set()
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self._of) == len(self._prefixes)
+
+    def entry(self, name: str) -> Entry | None:
+        """What is known of a PV; None for one that no mirror has."""
+        for entries in self._of.values():
+            if name in entries:
+                return entries[name]
+        return None
+
+    async def follow(self) -> None:
+        """Keep it up to date until cancelled."""
+        while True:
+            before = {prefix: dict(entries) for prefix, entries in self._of.items()}
+            await asyncio.gather(*(self._ask(prefix) for prefix in self._prefixes))
+            if self._of != before:
+                for watcher in tuple(self.watchers):
+                    watcher()
+            await asyncio.sleep(PERIOD if self.is_complete else 0.5)
+
+    async def _ask(self, prefix: str) -> None:
+        query = NTURI([]).wrap(prefix + COMMAND)
+        try:
+            answer = await asyncio.wait_for(self._channels.call(prefix + COMMAND, query), PATIENCE)
+            found: list[dict[str, Any]] = json.loads(answer.value)["pvs"]
+            self._of[prefix] = {row["name"]: Entry(row["name"], row["is_writable"], _question(row)) for row in found}
+        except (TimeoutError, DiptychError) as error:
+            log.debug("%s%s: %s", prefix, COMMAND, error or "no answer")
+        except (ValueError, KeyError, TypeError) as error:
+            log.warning("%s%s: not a list of PVs: %r", prefix, COMMAND, error)
+
+
+def _question(row: dict[str, Any]) -> str:
+    return (
+        f"{row['part'].removesuffix('()').replace('_', ' ').capitalize()}: really?" if row.get("is_dangerous") else ""
+    )

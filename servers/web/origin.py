@@ -1,0 +1,37 @@
+"""Which pages may talk to this server: those that it served itself.
+
+A web-socket is not protected by the browser's same-origin rule, and a foreign page may reach a server on loopback by a
+name of its own that resolves to 127.0.0.1. So both the ``Host`` that was asked and the ``Origin`` of the page count.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+LOOPBACK_NAMES = ("localhost",)
+
+
+def is_own_host(host: str, names: Collection[str]) -> bool:
+    """Whether a ``Host`` header means this server: a loopback address, ``localhost``, or one of ``names``."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if name in LOOPBACK_NAMES or name in names:
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def may_connect(host: str, origin: str | None, names: Collection[str]) -> bool:
+    """Whether a socket may be opened.
+
+    Args:
+        host: the ``Host`` header.
+        origin: the ``Origin`` header; programs that are no browsers send none.
+        names: host names of this server beside those of loopback.
+    """
+    if not is_own_host(host, names):
+        return False
+    return origin is None or urlsplit(origin).netloc == host

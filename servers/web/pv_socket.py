@@ -1,0 +1,231 @@
+"""The PV socket of one page: PVWS JSON with the additions of docs/panel-sockets.md."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import WSMsgType, web
+from p4p import Value
+
+from devices.core.errors import BadValueError, DiptychError, NotAllowedError, reason
+from servers.web import sender
+from servers.web.channels import Channel
+from servers.web.site import Site
+from servers.web.typed import fill
+
+log = logging.getLogger(__name__)
+
+PROTOCOL: Final = 1
+PERIOD: Final = 0.04  # s between two messages with updates
+MAX_PVS: Final = 20_000  # of one page
+MAX_WRITES: Final = 200  # of one page, under way
+MAX_NAME: Final = 200  # characters
+SCHEMES: Final = ("pva://", "ca://")
+
+
+@dataclass(eq=False, slots=True)
+class Seen:
+    """One subscription of a page: the name as it was asked for, and how much the page knows."""
+
+    name: str
+    channel: Channel
+    watcher: Callable[[Channel], None]
+    facts_version: int = -1
+    is_writable: bool | None = None
+
+
+class PvSocket:
+    """One page that is connected.
+
+    Args:
+        answer: the prepared web-socket.
+        peer: who it is, for the log.
+    """
+
+    def __init__(self, site: Site, answer: web.WebSocketResponse, peer: str) -> None:
+        self._site, self._answer, self._peer = site, answer, peer
+        self._token = secrets.token_urlsafe(16)
+        self._seen: dict[str, Seen] = {}
+        self._news: dict[str, Seen] = {}
+        self._wake = asyncio.Event()
+        self._is_ours = self._batches = False
+        self._writes: set[asyncio.Task[None]] = set()
+
+    async def serve(self) -> None:
+        """Talk until the page leaves."""
+        self._site.tokens.add(self._token)
+        self._site.directory.watchers.add(self._rights_changed)
+        sending = sender.start(self._send_updates(), self._answer)
+        try:
+            await self._send(self._hello())
+            async for message in self._answer:
+                if message.type is not WSMsgType.TEXT:
+                    break
+                await self._hear(message.data)
+        finally:
+            self._site.directory.watchers.discard(self._rights_changed)
+            self._site.tokens.discard(self._token)
+            for seen in list(self._seen.values()):
+                self._clear(seen.name)
+            tasks = [sending, *self._writes]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _hello(self) -> dict[str, Any]:
+        return {
+            "type": "hello",
+            "protocol": PROTOCOL,
+            "facility": self._site.facility,
+            "version": self._site.version,
+            "time": time.time(),
+            "token": self._token,
+            "writable": True,
+        }
+
+    async def _hear(self, text: str) -> None:
+        try:
+            message = json.loads(text)
+            kind = message["type"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            await self._send({"type": "error", "message": f"not a message: {text[:80]!r}"})
+            return
+        if kind == "hello":
+            self._is_ours, self._batches = True, bool(message.get("batch"))
+        elif kind in ("subscribe", "monitor"):
+            for name in _names(message.get("pvs")):
+                await self._subscribe(name)
+        elif kind == "clear":
+            for name in _names(message.get("pvs")):
+                self._clear(name)
+        elif kind == "write":
+            await self._begin_write(message)
+        elif kind == "list":
+            await self._send({"type": "list", "pvs": list(self._seen)})
+        elif kind == "echo":
+            await self._answer.send_str(text)
+        elif kind == "ping":
+            await self._answer.ping()
+
+    async def _subscribe(self, name: str) -> None:
+        if name in self._seen:
+            return
+        plain = _plain(name)
+        refusal = "" if plain else "this server gives EPICS PVs only"
+        if len(self._seen) >= MAX_PVS:
+            refusal = f"a page may show {MAX_PVS} PVs"
+        if refusal:
+            update = {"pv": name, "connected": False, "severity": "UNDEFINED", "reason": refusal, "readonly": True}
+            await self._send({"type": "update"} | update)
+            return
+        watched: list[Seen] = []
+
+        def noted(_: Channel) -> None:
+            if watched:
+                self._news[name] = watched[0]
+                self._wake.set()
+
+        channel = self._site.channels.watch(plain, noted)
+        watched.append(Seen(name, channel, noted))
+        self._seen[name] = self._news[name] = watched[0]
+        self._wake.set()
+
+    def _clear(self, name: str) -> None:
+        seen = self._seen.pop(name, None)
+        if seen is not None:
+            self._news.pop(name, None)
+            self._site.channels.leave(seen.channel, seen.watcher)
+
+    def _rights_changed(self) -> None:
+        self._news.update(self._seen)
+        self._wake.set()
+
+    async def _send_updates(self) -> None:
+        """Send what is new, at most every ``PERIOD``; a page that reads slowly gets the newest values only."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            news, self._news = self._news, {}
+            updates = [text for seen in news.values() if (text := self._update(seen))]
+            if updates and self._batches:
+                await self._answer.send_str(f'{{"type":"updates","updates":[{",".join(updates)}]}}')
+            else:
+                for text in updates:
+                    await self._answer.send_str(f'{{"type":"update",{text[1:]}')
+            await asyncio.sleep(PERIOD)
+
+    def _update(self, seen: Seen) -> str:
+        """The JSON object of one update; "" while nothing is known."""
+        seen.channel.take()
+        entry = self._site.directory.entry(seen.channel.name)
+        if not seen.channel.version and entry is None and self._site.directory.is_complete:
+            changing, facts = '"connected":false,"severity":"UNDEFINED","reason":"there is no PV of this name"', ""
+        elif not seen.channel.version:
+            return ""
+        else:
+            changing, facts = seen.channel.json()
+        text = (
+            f'{{"pv":{json.dumps(seen.name)},{changing},"readonly":{"false" if entry and entry.is_writable else "true"}'
+        )
+        if facts and seen.facts_version != seen.channel.facts_version:
+            seen.facts_version = seen.channel.facts_version
+            question = f',"confirm":{json.dumps(entry.question)}' if entry and entry.question else ""
+            text += f",{facts}{question}"
+        return text + "}"
+
+    async def _begin_write(self, message: dict[str, Any]) -> None:
+        if len(self._writes) >= MAX_WRITES:
+            await self._acknowledge(message, NotAllowedError(f"{MAX_WRITES} writes of this page are under way"))
+            return
+        task = asyncio.create_task(self._write(message))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def _write(self, message: dict[str, Any]) -> None:
+        name = str(message.get("pv", ""))
+        try:
+            if self._is_ours and message.get("token") != self._token:
+                raise NotAllowedError(f"{name}: the write has not the token of this page")
+            plain = _plain(name)
+            if not plain or len(name) > MAX_NAME:
+                raise BadValueError(f"{name[:MAX_NAME]} is not a PV that can be written")
+            wanted = message.get("value")
+
+            def build(value: Value) -> None:
+                fill(plain, value, wanted)
+
+            await self._site.channels.put(plain, build)
+        except DiptychError as error:
+            log.info("write of %s by %s: %s", name, self._peer, error)
+            await self._acknowledge(message, error)
+        else:
+            await self._acknowledge(message, None)
+
+    async def _acknowledge(self, message: dict[str, Any], error: DiptychError | None) -> None:
+        if "id" in message:
+            text = "" if error is None else str(error)
+            await self._send({"type": "ack", "id": message["id"], "ok": error is None, "message": text})
+        elif error is not None:
+            await self._send({"type": "error", "message": f"{message.get('pv')}: {reason(error)}: {error}"})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if not self._answer.closed:
+            await self._answer.send_str(json.dumps(message, allow_nan=False))
+
+
+def _names(pvs: Any) -> list[str]:
+    return [name for name in pvs if isinstance(name, str)] if isinstance(pvs, list) else []
+
+
+def _plain(name: str) -> str:
+    """The PV without its scheme; "" for what is not a PV of EPICS (``loc://``, ``sim://``)."""
+    for scheme in SCHEMES:
+        name = name.removeprefix(scheme)
+    return name if name and "://" not in name and len(name) <= MAX_NAME and name.isprintable() else ""

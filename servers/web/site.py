@@ -1,0 +1,23 @@
+"""What all sockets of the web server share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from servers.web.channels import Channels
+from servers.web.directory import Directory
+
+
+@dataclass
+class Site:
+    """One facility as its pages see it.
+
+    Attributes:
+        tokens: of the pages that are connected; an image socket shows one of them.
+    """
+
+    facility: str
+    version: str
+    channels: Channels
+    directory: Directory
+    tokens: set[str] = field(default_factory=set)

@@ -1,0 +1,75 @@
+"""What a page writes, as a value of the PV's type: numbers from text are parsed strictly, labels become their index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from p4p import Value
+
+from devices.core.errors import BadValueError
+from servers.facility.spelling import did_you_mean
+
+TRUE, FALSE = ("1", "true", "on"), ("0", "false", "off")
+
+
+def fill(name: str, present: Value, wanted: Any) -> None:
+    """Set ``value`` of a PVAccess value.
+
+    Args:
+        present: the PV's value; its labels count.
+        wanted: from the page: a number, a text, or a list of one of them.
+
+    Raises:
+        BadValueError: it is not of the PV's type.
+    """
+    kind = present.getID()
+    if kind.startswith("epics:nt/NTEnum"):
+        present["value.index"] = _index(name, present.value.choices, wanted)
+        return
+    code = present.type().aspy("value")
+    if not isinstance(code, str):
+        raise BadValueError(f"{name} cannot be written from a panel")
+    if code.startswith("a"):
+        items = wanted if isinstance(wanted, list) else [wanted]
+        present["value"] = [_scalar(name, code[1:], item) for item in items]
+    else:
+        present["value"] = _scalar(name, code, wanted)
+
+
+def _index(name: str, labels: list[str], wanted: Any) -> int:
+    text = str(wanted).strip()
+    if text in labels:
+        return labels.index(text)
+    if text.isdigit() and int(text) < max(len(labels), 1):
+        return int(text)
+    raise BadValueError(f"{name} = {text!r} is not one of {', '.join(labels)}{did_you_mean(text, labels)}")
+
+
+def _scalar(name: str, code: str, wanted: Any) -> Any:
+    if isinstance(wanted, list | Mapping) or wanted is None:
+        raise BadValueError(f"{name} = {wanted!r} is not a single value")
+    if code == "s":
+        return wanted if isinstance(wanted, str) else f"{wanted:g}" if isinstance(wanted, float) else str(wanted)
+    text = str(wanted).strip()
+    if code == "?":
+        if text.lower() not in TRUE + FALSE:
+            raise BadValueError(f"{name} = {text!r} is neither on nor off")
+        return text.lower() in TRUE
+    try:
+        if code in "df":
+            return float(text)
+        return _whole(text)
+    except ValueError:
+        what = "a number" if code in "df" else "a whole number"
+        raise BadValueError(f"{name} = {text!r} is not {what}") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text, 16) if text.lower().startswith("0x") else int(text)
+    except ValueError:
+        number = float(text)
+        if not number.is_integer():
+            raise
+        return int(number)
