@@ -29,6 +29,8 @@ from servers.facility.port_check import port_holder
 
 log = logging.getLogger(__name__)
 
+# Clients share the port of beacons, and a beacon to 127.0.0.1 reaches one of them only (measured); this one reaches all.
+LOOPBACK_GROUP = "224.0.0.128,1@127.0.0.1"
 RETRY_PERIOD = 0.005  # s; how often a client without room is looked at again
 
 Job = Callable[[], None]
@@ -76,7 +78,7 @@ class PvAccess:
                 "EPICS_PVAS_INTF_ADDR_LIST": self.bind,
                 "EPICS_PVAS_SERVER_PORT": str(self.port),
                 "EPICS_PVAS_BROADCAST_PORT": str(self.broadcast_port),
-                "EPICS_PVAS_BEACON_ADDR_LIST": beacon,
+                "EPICS_PVAS_BEACON_ADDR_LIST": f"{beacon} {LOOPBACK_GROUP}",
                 "EPICS_PVAS_AUTO_BEACON_ADDR_LIST": "NO",
             },
         )
