@@ -29,7 +29,7 @@ class AttributeSource:
     Attributes:
         readback: shows the value; of a write-only attribute it is the set point itself.
         setpoint: shows what was asked for; None when the attribute cannot be written.
-        events: change events since the device last looked; ``seen_events``, how many it saw then.
+        events: change events that were taken; a read during which one came may be older than what is shown.
         failed: the last try to get a value failed; it may have been for lack of time.
         has_events: False once the device said that it pushes none.
         is_subscribed: the first event has come.
@@ -41,7 +41,7 @@ class AttributeSource:
 
     def __init__(self, spec: AttributeSpec, prefix: str, put: Callable[[AttributeSource], PutHandler]) -> None:
         self.spec = spec
-        self.events = self.seen_events = 0
+        self.events = 0
         self.has_events = True
         self.is_subscribed = False
         self.verify = self.failed = False

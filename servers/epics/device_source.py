@@ -30,6 +30,7 @@ from servers.epics.failures import failure
 from servers.epics.follower import Follower
 from servers.epics.inquiry import facts_of, read_device
 from servers.epics.lanes import Lanes
+from servers.epics.losswatch import LossWatch
 from servers.epics.readings import UNREACHABLE, Readings, error_text
 from servers.epics.records import Put, PutHandler, Record
 from servers.epics.subscriptions import Subscriptions
@@ -56,6 +57,7 @@ class DeviceSource:
     Args:
         name: full Tango name, ``tango://HOST:PORT/a/b/c``, with ``#dbase=no`` where there is no database.
         wanted: how a site wants it mirrored.
+        losses: of its server; hears of each event.
         wake: asks the upkeep thread to call ``upkeep`` soon; in any thread.
     """
 
@@ -65,6 +67,7 @@ class DeviceSource:
         wanted: MirroredDevice,
         registry: Registry,
         counters: Counters,
+        losses: LossWatch,
         *,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
@@ -75,7 +78,7 @@ class DeviceSource:
         self.spec: DeviceSpec | None = None
         self.proxy: Any = None
         self.records = DeviceRecords(name, registry, self._new_attribute, self._new_command)
-        self._counters = counters
+        self._counters, self._losses = counters, losses
         self._subscriptions = Subscriptions(self._on_change, self._adopt_configuration, self.look_again)
         self._comparisons = Comparisons()
         self._readings = Readings(self)
@@ -95,7 +98,10 @@ class DeviceSource:
         return f"{waiting} attributes have no value yet" if waiting else ""
 
     def want(self, wanted: MirroredDevice) -> None:
-        """Have it mirrored otherwise; clients of what stays the same notice nothing. In any thread."""
+        """Have it asked again what it has, and mirrored so; clients of what stays the same notice nothing.
+
+        In any thread.
+        """
         self.wanted = wanted
         self.look_again()
 
@@ -112,8 +118,14 @@ class DeviceSource:
 
     def lost(self, reason: str) -> None:
         """The server is gone or does not answer: everything is INVALID/LINK. Returns at once; in any thread."""
-        self.linked, self._problem = False, reason
-        self.records.mark(Alarm(Severity.INVALID, Status.LINK, reason))
+        with self._readings.publishing:
+            self.linked, self._problem = False, reason
+            self.records.mark(Alarm(Severity.INVALID, Status.LINK, reason))
+
+    def compare_all(self) -> None:
+        """Have all values compared by a read that come by events: some may have been lost. In any thread."""
+        self._comparisons.want_all()
+        self.wake()
 
     def upkeep(self) -> None:
         """Whatever is due: polls, comparisons, what the device has got or lost. In the upkeep thread.
@@ -244,16 +256,16 @@ class DeviceSource:
         self.wake()
 
     def _on_change(self, attribute: AttributeSource, event: Any) -> None:
-        if not self.linked:
-            return
         if event.err:
             self._on_error(attribute, event.errors[0])
             return
         self._counters.events += 1
-        attribute.is_subscribed = True
-        if self._comparisons.count(attribute):
-            self.wake()
-        self._readings.show(attribute, event.attr_value, is_event=True)
+        self._losses.count()
+        self._readings.show_event(attribute, event.attr_value)
+        if not attribute.is_subscribed:
+            # Tango reads the first one in a thread of its own, beside the one that brings the next: it may be late.
+            attribute.is_subscribed = True
+            self._comparisons.settle(attribute)
         name = attribute.spec.name.lower()
         if name in OPERATION_ATTRIBUTES and self.spec is not None and self.spec.has_operations:
             self.follower.poke()
@@ -272,9 +284,7 @@ class DeviceSource:
             self.wake()
         elif error.reason in LOSSES:
             self._counters.event_losses += 1
-            if not self._comparisons.is_bursting(attribute):  # the end of a burst is compared anyway
-                attribute.verify = True
-                self.wake()
+            self._losses.suspect()
         elif error.reason not in UNREACHABLE:  # those are the link watch's business
             self._readings.fail({attribute: error_text(error)})
             self._comparisons.settle(attribute)

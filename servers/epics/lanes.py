@@ -48,7 +48,7 @@ class Lanes:
                 raise BusyError(f"{record.name}: {len(lane)} puts are waiting already")
             lane.append(job)
             if len(lane) == 1:
-                self._pool().submit(self._run_lane, lane)
+                self._pool().submit(self._run_lane, record, lane)
 
     def run(self, job: Job) -> None:
         """Run a job in no order; after ``close`` it is dropped."""
@@ -68,7 +68,7 @@ class Lanes:
             self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix=f"epics-put {self._device}")
         return self._executor
 
-    def _run_lane(self, lane: deque[Job]) -> None:
+    def _run_lane(self, record: Record, lane: deque[Job]) -> None:
         while True:
             try:
                 lane[0]()
@@ -77,4 +77,5 @@ class Lanes:
             with self._lock:
                 lane.popleft()
                 if not lane or self._closed:
+                    del self._lanes[record]
                     return

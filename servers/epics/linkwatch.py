@@ -18,7 +18,8 @@ from typing import Any
 
 import tango
 
-from servers.epics.failures import failure
+from devices.core.errors import DiptychError
+from servers.epics.failures import failure, is_refused
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,6 @@ PING_PERIOD = 1.0  # s
 PING_TIMEOUT = 0.5  # s
 FAILURES = 2  # pings that fail one after the other before the link counts as lost
 LOOK_PERIOD = 0.1  # s between two looks at the clock
-REFUSED = "API_ServerNotRunning"  # of a connection that was refused: nobody is there
 
 
 class ServerLink(threading.Thread):
@@ -34,17 +34,23 @@ class ServerLink(threading.Thread):
 
     Args:
         name: for the log and the thread.
-        device: a device of this server; it tells the name of the admin device, which is pinged.
+        admin: finds the full name of its admin device, which is pinged.
         on_up: called in this thread when the server answers for the first time, or again.
         on_down: called with the reason when it is lost; must return at once.
+
+    Attributes:
+        losses: how often it was lost; a restart between two pings counts.
     """
 
-    def __init__(self, name: str, device: str, on_up: Callable[[], None], on_down: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, admin: Callable[[], str], on_up: Callable[[], None], on_down: Callable[[str], None]
+    ) -> None:
         super().__init__(name=f"epics-link {name}", daemon=True)
         self.server = name
         self.is_up = False
         self.reason = "not reached yet"
-        self._device = device
+        self.losses = 0
+        self._admin = admin
         self._on_up, self._on_down = on_up, on_down
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -61,9 +67,10 @@ class ServerLink(threading.Thread):
                 self._started_at, self._counted = begun, 0
                 try:
                     if proxy is None:  # after a failure a proxy refuses to try again for a second
-                        proxy = self._admin()
+                        proxy = tango.DeviceProxy(self._admin())
+                        proxy.set_timeout_millis(int(1000 * PING_TIMEOUT))
                     process = _process(proxy)
-                except tango.DevFailed as failed:
+                except (tango.DevFailed, DiptychError, TypeError, LookupError) as failed:
                     proxy = None
                     self._failed(failed)
                 else:
@@ -86,16 +93,12 @@ class ServerLink(threading.Thread):
             self._counted = overdue
             self._fail(f"no answer within {PING_TIMEOUT} s")
 
-    def _admin(self) -> Any:
-        admin = tango.DeviceProxy(tango.DeviceProxy(self._device).adm_name())
-        admin.set_timeout_millis(int(1000 * PING_TIMEOUT))
-        return admin
-
     def _answered(self, process: str) -> None:
         with self._lock:
             self._failures = 0
             was_up, self.is_up, self.reason = self.is_up, True, ""
             restarted, self._process = was_up and process != self._process, process
+            self.losses += restarted
         if restarted and not self._stopping.is_set():
             log.warning("server %s was restarted", self.server)
             self._on_down("the server was restarted")
@@ -104,11 +107,14 @@ class ServerLink(threading.Thread):
             log.info("server %s answers", self.server)
             self._on_up()
 
-    def _failed(self, failed: Any) -> None:
-        if any(error.reason == REFUSED for error in failed.args) and not self._counted:
-            self._failures = FAILURES  # refused at once: there is nobody
-        elif self._counted:
+    def _failed(self, failed: Exception) -> None:
+        if self._counted:
             return  # this ping was counted while it was overdue
+        if not isinstance(failed, tango.DevFailed):
+            self._fail(str(failed))
+            return
+        if is_refused(failed):
+            self._failures = FAILURES  # nobody is there
         self._fail(str(failure(failed)))
 
     def _fail(self, reason: str) -> None:
@@ -117,6 +123,7 @@ class ServerLink(threading.Thread):
             if self._failures < FAILURES or (not self.is_up and self.reason == reason):
                 return
             was_up, self.is_up, self.reason = self.is_up, False, reason
+            self.losses += was_up
         if was_up and not self._stopping.is_set():
             log.warning("server %s is lost: %s", self.server, reason)
         if not self._stopping.is_set():
@@ -136,24 +143,25 @@ def _process(admin: Any) -> str:
 
 
 class LinkWatch(threading.Thread):
-    """Looks at the clock for all links."""
+    """Looks at the clock for all who ask for it, every 0.1 s."""
 
     def __init__(self) -> None:
         super().__init__(name="epics-linkwatch", daemon=True)
-        self._links: tuple[ServerLink, ...] = ()
+        self._looks: tuple[Callable[[float], None], ...] = ()
         self._stopping = threading.Event()
 
     def run(self) -> None:
         while not self._stopping.wait(LOOK_PERIOD):
             now = time.monotonic()
-            for link in self._links:
-                link.look(now)
+            for look in self._looks:
+                look(now)
 
-    def add(self, link: ServerLink) -> None:
-        self._links = (*self._links, link)
+    def add(self, look: Callable[[float], None]) -> None:
+        """Have ``look`` called with the time, s of the monotonic clock; it must return at once."""
+        self._looks = (*self._looks, look)
 
-    def remove(self, link: ServerLink) -> None:
-        self._links = tuple(other for other in self._links if other is not link)
+    def remove(self, look: Callable[[float], None]) -> None:
+        self._looks = tuple(other for other in self._looks if other != look)
 
     def stop(self) -> None:
         self._stopping.set()

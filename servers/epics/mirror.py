@@ -82,12 +82,13 @@ class Mirror:
         self.counters = Counters()
         self._records: dict[str, Record] = {}
         self._owners: dict[str, dict[str, str]] = {}
+        self._losers: dict[str, dict[tuple[str, str], Record]] = {}  # who else wants a name that is taken
         self._book = NameBook()
         self._lock = threading.Lock()
         self._watch = LinkWatch()
         self._upkeeps: dict[str, ServerUpkeep] = {}
         self._devices: dict[str, DeviceSource] = {}  # by name as configured, in lower case
-        self._unplaced: list[MirroredDevice] = []
+        self._sought: tuple[MirroredDevice, ...] = ()
         self._placing = threading.Lock()
         self._stopping = threading.Event()
         self._find_now = threading.Event()
@@ -108,7 +109,7 @@ class Mirror:
             raise
         self._started = time.monotonic()
         self._watch.start()
-        self._unplaced = list(self.config.devices)
+        self._sought = self.config.devices
         self._finder.start()
         log.info("mirror serves Channel Access on %s:%d, PVAccess on %s:%d",
                  self.config.bind, self.ca.port, self.config.bind, self.pva.port)  # fmt: skip
@@ -150,9 +151,9 @@ class Mirror:
             for name, source in list(self._devices.items()):
                 if name not in wanted:
                     self._remove(name)
-                elif source.wanted != wanted[name]:
+                else:
                     source.want(wanted[name])
-            self._unplaced = [device for name, device in wanted.items() if name not in self._devices]
+            self._sought = tuple(wanted.values())  # all: one that is there may have moved to another server
         self._find_now.set()
 
     def list_pvs(self) -> list[PvEntry]:
@@ -176,8 +177,12 @@ class Mirror:
 
     def statistics(self) -> dict[str, Any]:
         """Counters since the start, and how each server and device is (an empty text is well)."""
-        servers = {upkeep.server: upkeep.link.reason for upkeep in list(self._upkeeps.values()) if upkeep.link}
-        unplaced = {device.name: "its server is not known yet" for device in list(self._unplaced)}
+        servers = {upkeep.server: upkeep.link.reason for upkeep in list(self._upkeeps.values())}
+        unplaced = {
+            device.name: "its server is not known yet"
+            for device in self._sought
+            if device.name.lower() not in self._devices
+        }
         return {
             "uptime_s": time.monotonic() - self._started if self._started else 0.0,
             "memory_bytes": psutil.Process().memory_info().rss,
@@ -207,27 +212,41 @@ class Mirror:
         What is served already stays as it is.
         """
         for record in records:
-            if self._records.get(record.name) is record:
-                continue
-            clash = self._book.claim(record.name, f"{device} {part}")
-            if clash is not None:
-                log.warning("%s", clash)
-                continue
             with self._lock:
-                self._records[record.name] = record
-                self._owners.setdefault(device, {})[record.name] = part
-            self.pva.add(record)
+                if self._records.get(record.name) is record:
+                    continue
+                clash = self._book.claim(record.name, f"{device} {part}")
+                if clash is None:
+                    self._records[record.name] = record
+                    self._owners.setdefault(device, {})[record.name] = part
+                else:
+                    self._losers.setdefault(record.name, {})[device, part] = record
+            if clash is None:
+                self.pva.add(record)
+            else:
+                log.warning("%s", clash)
 
     def unregister(self, device: str, parts: Collection[str]) -> None:
-        """Serve nothing of these attributes and commands any more; their clients are disconnected and search again."""
+        """Serve nothing of these attributes and commands any more; their clients are disconnected and search again.
+
+        A name that somebody else wants, too, is that one's then.
+        """
+        heirs: list[tuple[str, str, Record]] = []
         with self._lock:
             owned = self._owners.get(device, {})
             names = [pv for pv, part in owned.items() if part in parts]
             for name in names:
                 del self._records[name], owned[name]
+            self._book.release({f"{device} {part}" for part in parts})
+            for name, losers in list(self._losers.items()):
+                for part in parts:
+                    losers.pop((device, part), None)
+                if name in names or not losers:
+                    heirs += [(*loser, record) for loser, record in self._losers.pop(name).items()]
         self.ca.remove(names)
         self.pva.remove(names)
-        self._book.release({f"{device} {part}" for part in parts})
+        for heir, part, record in heirs:
+            self.register(heir, part, [record])
 
     def _leave_devices(self) -> None:
         self._finder.join()
@@ -241,25 +260,30 @@ class Mirror:
         """Find the server of each device; in a thread, as a database may not answer."""
         while not self._stopping.is_set():
             self._find_now.clear()
-            for device in list(self._unplaced):
+            for device in self._sought:
                 try:
                     name = _full_name(device.name, self.config.tango_host)
-                    server = _server_of(name)
+                    server, admin = _server_of(name)
                 except tango.DevFailed as failed:
                     log.debug("%s: %s", device.name, failure(failed))
                     continue
                 with self._placing:
-                    if device in self._unplaced and not self._stopping.is_set():
-                        self._place(device, name, server)
-                        self._unplaced.remove(device)
-            self._find_now.wait(FIND_PERIOD if self._unplaced else None)
+                    # A reload may have taken it out meanwhile.
+                    if device in self._sought and not self._stopping.is_set():
+                        self._place(device, name, server, admin)
+                        self._sought = tuple(other for other in self._sought if other is not device)
+            self._find_now.wait(FIND_PERIOD if self._sought else None)
 
-    def _place(self, device: MirroredDevice, name: str, server: str) -> None:
-        upkeep = self._upkeeps.get(server)
+    def _place(self, device: MirroredDevice, name: str, server: str, admin: str) -> None:
+        key, upkeep = device.name.lower(), self._upkeeps.get(server)
+        if key in self._devices:
+            if upkeep is not None and self._devices[key] in upkeep.devices:
+                return
+            self._remove(key)  # it has moved to another server
         if upkeep is None:
-            upkeep = self._upkeeps[server] = ServerUpkeep(server, self._watch)
-        source = DeviceSource(name, device, self, self.counters)
-        self._devices[device.name.lower()] = source
+            upkeep = self._upkeeps[server] = ServerUpkeep(server, admin, self._watch)
+            upkeep.start()
+        source = self._devices[key] = DeviceSource(name, device, self, self.counters, upkeep.losses)
         upkeep.add(source)
 
     def _remove(self, name: str) -> None:
@@ -276,16 +300,18 @@ def _full_name(name: str, tango_host: str) -> str:
     return name if "://" in name or not tango_host else f"tango://{tango_host}/{name}"
 
 
-def _server_of(name: str) -> str:
-    """What tells the servers of two devices apart: the endpoint without a database, otherwise what the database says.
+def _server_of(name: str) -> tuple[str, str]:
+    """What tells the servers of two devices apart, and the full name of the admin device.
+
+    Without a database these are the endpoint and ""; otherwise the database knows.
 
     Raises:
         tango.DevFailed: the database does not answer or does not know the device.
     """
     parts = urlsplit(name)
     if "dbase=no" in parts.fragment:
-        return parts.netloc
-    if parts.netloc:
-        database = tango.Database(parts.hostname, parts.port)
-        return f"{parts.netloc}/{database.get_device_info(parts.path.lstrip('/')).ds_full_name}"
-    return str(tango.Database().get_device_info(name).ds_full_name)
+        return parts.netloc, ""
+    database = tango.Database(parts.hostname, parts.port) if parts.netloc else tango.Database()
+    server = database.get_device_info(parts.path.lstrip("/")).ds_full_name
+    host = f"{database.get_db_host()}:{database.get_db_port()}"
+    return f"{host}/{server}", f"tango://{host}/dserver/{server}"

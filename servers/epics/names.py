@@ -154,8 +154,10 @@ class NameBook:
         with self._lock:
             holder = self._holders.setdefault(pv, owner)
             if holder == owner:
+                self._clashes.pop((pv, owner), None)
                 return None
-            return self._clashes.setdefault((pv, owner), Clash(pv, holder, owner))
+            clash = self._clashes[pv, owner] = Clash(pv, holder, owner)
+            return clash
 
     def release(self, owners: Collection[str]) -> None:
         """Give back all names of these owners, and forget the clashes they lost."""

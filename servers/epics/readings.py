@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -32,10 +33,16 @@ class Device(Protocol):
 
 
 class Readings:
-    """Reads the attributes of one device and publishes values and failures."""
+    """Reads the attributes of one device and publishes values and failures.
+
+    Attributes:
+        publishing: held for each value, so that what is published last is what is newest, and nothing is once the
+            device is lost.
+    """
 
     def __init__(self, device: Device) -> None:
         self._device = device
+        self.publishing = threading.Lock()
         self._failures = FailureLog(device.name)
         self._unreachable_since: float | None = None
         self.timetable = Timetable()
@@ -56,14 +63,15 @@ class Readings:
         self._unreachable_since = None
         failures: dict[AttributeSource, str] = {}
         for attribute, answer, before in zip(attributes, answers, events, strict=True):
-            if not self._device.linked:
-                return
-            if attribute.events != before:
-                continue
-            if answer.has_failed:
-                failures[attribute] = error_text(answer.get_err_stack()[0])
-            else:
-                self.show(attribute, answer)
+            with self.publishing:
+                if not self._device.linked:
+                    return
+                if attribute.events != before:
+                    continue
+                if answer.has_failed:
+                    failures[attribute] = error_text(answer.get_err_stack()[0])
+                else:
+                    self._show(attribute, answer)
         self.fail(failures)
 
     def read_due(self, attributes: Iterable[AttributeSource], now: float) -> None:
@@ -73,31 +81,45 @@ class Readings:
             self.read(due)
             self.timetable.rest(time.monotonic() - begun)
 
-    def show(self, attribute: AttributeSource, answer: Any, *, is_event: bool = False) -> None:
+    def show_event(self, attribute: AttributeSource, answer: Any) -> None:
+        """Take what an event brought."""
+        with self.publishing:
+            if self._device.linked:
+                attribute.events += 1
+                self._show(attribute, answer, is_event=True)
+
+    def show_due(self, now: float) -> None:
+        """Take the held values whose time has come."""
+        with self.publishing:
+            for attribute, answer, is_event in self.timetable.to_show(now):
+                if self._device.linked:
+                    self._take(attribute, answer, is_event=is_event)
+
+    def fail(self, failures: Mapping[AttributeSource, str]) -> None:
+        """The device answers, but not with a value of these."""
+        self._failures.report({attribute.spec.name: text for attribute, text in failures.items()})
+        for attribute, text in failures.items():
+            with self.publishing:
+                if self._device.linked:
+                    attribute.held.clear()
+                    attribute.fail(text)
+            if text.startswith(GONE):
+                self._device.look_again()
+
+    def _show(self, attribute: AttributeSource, answer: Any, *, is_event: bool = False) -> None:
         """Take a value, or hold it when a site wants to see fewer of them."""
         if attribute.period is None or attribute.is_polled:
             self._take(attribute, answer, is_event=is_event)
         elif self.timetable.hold(attribute, answer, is_event):
             self._device.wake()
 
-    def show_due(self, now: float) -> None:
-        """Take the held values whose time has come."""
-        for attribute, answer, is_event in self.timetable.to_show(now):
-            self._take(attribute, answer, is_event=is_event)
-
-    def fail(self, failures: Mapping[AttributeSource, str]) -> None:
-        """The device answers, but not with a value of these."""
-        self._failures.report({attribute.spec.name: text for attribute, text in failures.items()})
-        for attribute, text in failures.items():
-            attribute.held.clear()
-            attribute.fail(text)
-            if text.startswith(GONE):
-                self._device.look_again()
-
     def _take(self, attribute: AttributeSource, answer: Any, *, is_event: bool) -> None:
         if attribute.failed:
             self._failures.forget(attribute.spec.name)
-        attribute.take(answer, is_event=is_event)
+        try:
+            attribute.take(answer, is_event=is_event)
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:  # devices of others may do anything
+            attribute.fail(f"{attribute.spec.name} is not what its device says it is: {type(error).__name__} {error}")
 
     def _may_be_gone(self, failed: Any) -> bool:
         """Whether the link watch is still to say what is wrong: a server that is gone, or a device that fails."""

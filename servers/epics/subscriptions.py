@@ -62,7 +62,7 @@ class Subscriptions:
     def add(self, attributes: Iterable[AttributeSource]) -> None:
         """Subscribe to the changes of these attributes too, and in time to their configurations."""
         for attribute in attributes:
-            attribute.has_events, attribute.is_subscribed, attribute.events = True, False, 0
+            attribute.has_events, attribute.is_subscribed = True, False
             attribute.held.clear()
             self._unanswered.add(("change", attribute))
             changed = partial(self._changed, self._generation, attribute)

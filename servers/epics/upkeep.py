@@ -12,10 +12,11 @@ import time
 
 import tango
 
-from devices.core.errors import DiptychError
+from devices.core.errors import DiptychError, NotConnectedError
 from servers.epics.device_source import DeviceSource
 from servers.epics.failures import failure
 from servers.epics.linkwatch import LinkWatch, ServerLink
+from servers.epics.losswatch import LossWatch
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class DeviceUpkeep(threading.Thread):
             log.debug("%s", self.device.name, exc_info=True)
             self._lose(f"the mirror cannot deal with it: {type(error).__name__}: {error}")
             return now + RETRY_PERIOD
-        return min(now + IDLE_PERIOD, self.device.next_due())
+        return min(now + IDLE_PERIOD, self.device.next_due()) if self.device.linked else now + RETRY_PERIOD
 
     def _lose(self, reason: str) -> None:
         self.device.lost(reason)
@@ -82,39 +83,49 @@ class DeviceUpkeep(threading.Thread):
             log.warning("%s cannot be mirrored now: %s", self.device.name, reason)
 
     def _connect(self) -> None:
+        losses = self._link.losses
         self.device.connect()
-        if not self._link.is_up:  # lost while it was being connected
-            self.device.lost(self._link.reason)
-        log.info("%s is mirrored", self.device.name)
+        if not self._link.is_up or self._link.losses != losses:  # lost while it was being connected
+            self.device.lost(self._link.reason or "the server was restarted")
+        elif self.device.linked:
+            log.info("%s is mirrored", self.device.name)
 
 
 class ServerUpkeep:
     """Keeps the devices of one server mirrored.
 
     Args:
-        name: of the server, as far as it is known without asking it.
+        name: of the server, for the log and the statistics.
+        admin: full name of its admin device; "" where only its devices can tell.
     """
 
-    def __init__(self, name: str, watch: LinkWatch) -> None:
+    def __init__(self, name: str, admin: str, watch: LinkWatch) -> None:
         self.server = name
-        self.link: ServerLink | None = None
+        self.losses = LossWatch()
+        self.link = ServerLink(name, lambda: admin or self._told_admin(), self._wake, self._lost)
         self._watch = watch
         self._threads: tuple[DeviceUpkeep, ...] = ()
+        self._asked = -1
 
     @property
     def devices(self) -> list[DeviceSource]:
         return [thread.device for thread in self._threads]
 
+    def start(self) -> None:
+        self.link.start()
+        self._watch.add(self.look)
+
+    def look(self, now: float) -> None:
+        """Look at the clock; in the thread of the watch."""
+        self.link.look(now)
+        if self.losses.look(now):
+            for device in self.devices:
+                device.compare_all()
+
     def add(self, device: DeviceSource) -> None:
-        is_first = self.link is None
-        if self.link is None:
-            self.link = ServerLink(self.server, device.name, self._wake, self._lost)
-            self._watch.add(self.link)
         thread = DeviceUpkeep(device, self.link)
         self._threads = (*self._threads, thread)
         thread.start()
-        if is_first:
-            self.link.start()
 
     def remove(self, device: DeviceSource) -> None:
         """Leave a device; returns at once."""
@@ -125,9 +136,8 @@ class ServerUpkeep:
 
     def stop(self) -> None:
         """Ask all threads to end."""
-        if self.link is not None:
-            self._watch.remove(self.link)
-            self.link.stop()
+        self._watch.remove(self.look)
+        self.link.stop()
         for thread in self._threads:
             thread.stop()
 
@@ -135,8 +145,7 @@ class ServerUpkeep:
         """Wait for the threads; a Tango call under way ends by its own timeout."""
         for thread in self._threads:
             thread.join()
-        if self.link is not None:
-            self.link.join()
+        self.link.join()
 
     def _wake(self) -> None:
         for thread in self._threads:
@@ -145,3 +154,10 @@ class ServerUpkeep:
     def _lost(self, reason: str) -> None:
         for device in self.devices:
             device.lost(reason)
+
+    def _told_admin(self) -> str:
+        """What one of the devices says; another one each time, as one of them may not be there."""
+        devices, self._asked = self.devices, self._asked + 1
+        if not devices:
+            raise NotConnectedError(f"{self.server}: no device of it is mirrored")
+        return str(tango.DeviceProxy(devices[self._asked % len(devices)].name).adm_name())
