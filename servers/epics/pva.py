@@ -29,7 +29,7 @@ from servers.facility.port_check import port_holder
 
 log = logging.getLogger(__name__)
 
-# Clients share the port of beacons, and a beacon to 127.0.0.1 reaches one of them only (measured); this one reaches all.
+# Clients share the port of beacons, and a beacon to 127.0.0.1 reaches one of them only (measured); this reaches all.
 LOOPBACK_GROUP = "224.0.0.128,1@127.0.0.1"
 RETRY_PERIOD = 0.005  # s; how often a client without room is looked at again
 
