@@ -42,6 +42,15 @@ class Group:
     def height(self) -> int:
         return PITCH + sum(row.height for row in self.rows) + MARGIN
 
+    def split(self, height: int) -> list[Group]:
+        """Groups of the same rows that each fit a column of this height in px, as far as single rows do."""
+        parts = [Group(self.title)]
+        for row in self.rows:
+            if parts[-1].rows and parts[-1].height + row.height > height:
+                parts.append(Group(f"{self.title} (continued)"))
+            parts[-1].rows.append(row)
+        return parts
+
     def at(self, x: int, y: int) -> list[Widget]:
         placed = heading(self.title).at(x, y)
         y += PITCH
@@ -85,12 +94,19 @@ def _groups(description: Mapping[str, Any], override: Override, *, expert: bool)
             is_expert = override.of(kind, name, "expert", item["level"] == "expert")
             if name in hidden or override.hides(kind, name) or not item.get("mirror", True) or is_expert != expert:
                 continue
-            usual = item.get("group") or ("Commands" if kind == "commands" else description["device_class"])
+            usual = item.get("group") or _usual_group(kind, item, description["device_class"])
             group = override.of(kind, name, "group", usual)
             make = _attribute if kind == "attributes" else _command
             if row := make(item, group, override):
                 groups.setdefault(group, Group(group)).rows.append(row)
     return list(groups.values())
+
+
+def _usual_group(kind: str, item: Mapping[str, Any], device_class: str) -> str:
+    if kind == "commands":
+        return "Commands"
+    rank = len(item["shape"])
+    return "Images" if rank == 2 else "Curves" if rank == 1 and item["type"] != "string" else device_class
 
 
 def _in_order(items: Iterable[Mapping[str, Any]], order: tuple[str, ...]) -> list[Mapping[str, Any]]:
@@ -171,7 +187,7 @@ def _columns(groups: list[Group]) -> tuple[list[Widget], tuple[int, int]]:
     """Groups below one another, the next column where one is full; the widgets and (width, height) in px."""
     widgets: list[Widget] = []
     x, y, lowest = MARGIN, MARGIN, 0
-    for group in groups:
+    for group in (part for whole in groups for part in whole.split(COLUMN_HEIGHT)):
         if y > MARGIN and y + group.height > COLUMN_HEIGHT:
             x, y = x + WIDTH + MARGIN, MARGIN
         widgets += group.at(x, y)

@@ -20,7 +20,7 @@ from servers.panels.pieces import (
 from servers.panels.widget import Widget
 
 MARGIN = 12  # px
-LINE, HEIGHT_WITHOUT_OPERATIONS, HEIGHT_WITH_OPERATIONS = 30, 50, 82  # px
+LINE, HEIGHT_WITHOUT_OPERATIONS, HEIGHT_WITH_OPERATIONS = 36, 58, 90  # px
 TITLE, STATE, BUTTON, NAME, BAR = 320, 120, 96, 150, 150  # px wide
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from servers.epics import names
-from servers.panels.pieces import GAP, PITCH, PREFIX, entry, label, moved, readback, text
+from servers.panels.pieces import GAP, HEIGHT, PITCH, PREFIX, entry, label, moved, readback, text
 from servers.panels.widget import Widget, widget
 
 LABEL, SETPOINT, READBACK, NOTE = 150, 116, 126, 104  # px, widths of the four parts
@@ -42,13 +42,11 @@ def pv_of(item: Mapping[str, Any]) -> str:
 
 
 def heading(title: str) -> Row:
-    """The title of a group."""
-    looks: dict[str, Any] = {
-        "background_color": "Header_Background",
-        "foreground_color": "Header_Foreground",
-        "transparent": False,
-    }
-    return Row((label(title, 0, 0, WIDTH, font="Default Bold", **looks),))
+    """The title of a group, on a bar."""
+    bar = widget(
+        "rectangle", width=WIDTH, height=HEIGHT, line_width=0, background_color="Header_Background", name=f"bar {title}"
+    )
+    return Row((bar, label(title, GAP, 0, WIDTH - GAP, font="Default Bold", foreground_color="Header_Foreground")))
 
 
 def attribute_row(attribute: Mapping[str, Any], title: str, style: Mapping[str, Any]) -> Row:
