@@ -1,0 +1,63 @@
+// Colours of a .bob file in a light and in a dark room. Named colours are the ones of widgets.json in both rooms; greys
+// without a name are mirrored in the dark, everything saturated stays what it is.
+
+import { SUBSET, type Rgba } from "./subset";
+
+export interface Color {
+  readonly light: Rgba;
+  readonly dark: Rgba;
+}
+
+const SATURATED = 40;
+const DARKEST_ON_DARK = 110;
+
+function mirrored([red = 0, green = 0, blue = 0, alpha = 255]: Rgba): Rgba {
+  const shifted = (to: (value: number) => number): Rgba => [
+    ...[red, green, blue].map((value) => Math.round(Math.max(0, Math.min(255, to(value))))),
+    alpha,
+  ];
+  if (Math.max(red, green, blue) - Math.min(red, green, blue) > SATURATED) {
+    // Deep blue lines on black are not seen: dark colours become lighter, the others stay.
+    const part = Math.max(0, 0.5 * (1 - brightness([red, green, blue]) / DARKEST_ON_DARK));
+    return shifted((value) => value + part * (255 - value));
+  }
+  // White becomes 30, black 225: dark rooms want neither.
+  const mean = (red + green + blue) / 3;
+  return shifted((value) => value - mean + 225 - (mean / 255) * 195);
+}
+
+function brightness([red = 0, green = 0, blue = 0]: Rgba): number {
+  return 0.299 * red + 0.587 * green + 0.114 * blue;
+}
+
+export function color(rgba: Rgba, name?: string): Color {
+  const named = name === undefined ? undefined : SUBSET.colors[name];
+  return named ?? { light: rgba, dark: mirrored(rgba) };
+}
+
+export function namedColor(name: string): Color {
+  const named = SUBSET.colors[name];
+  if (!named) throw new Error(`there is no colour ${name}`);
+  return named;
+}
+
+function rgb([red = 0, green = 0, blue = 0, alpha = 255]: Rgba): string {
+  return alpha === 255 ? `rgb(${red} ${green} ${blue})` : `rgb(${red} ${green} ${blue} / ${(alpha / 255).toFixed(3)})`;
+}
+
+/** For style sheets: follows the room by itself. */
+export function css(value: Color): string {
+  const [light, dark] = [rgb(value.light), rgb(value.dark)];
+  return light === dark ? light : `light-dark(${light}, ${dark})`;
+}
+
+/** For canvases, which know nothing of rooms. */
+export function paint(value: Color, dark: boolean): string {
+  return rgb(dark ? value.dark : value.light);
+}
+
+/** Black or white, whichever is legible on `value`. */
+export function legible(value: Color): Color {
+  const on = (ground: Rgba): Rgba => (brightness(ground) > 140 ? [20, 22, 24] : [245, 246, 247]);
+  return { light: on(value.light), dark: on(value.dark) };
+}

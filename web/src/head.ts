@@ -1,0 +1,59 @@
+// The head of the page: where one is, whether the server is there, its clock, messages, room.
+
+import { make, setAttribute, setText } from "./dom";
+import { formatAge } from "./format";
+import type { Page } from "./page";
+
+export class Head {
+  private readonly title = make("h1", "panel-name");
+  private readonly facility = make("a", "facility", "Panels");
+  private readonly clock = make("time", "clock");
+  private readonly link = make("span", "link-state");
+  private readonly roomButton = make("button", "room");
+  private readonly alert = make("div", "no-server");
+  readonly element: HTMLElement;
+
+  constructor(private readonly page: Page) {
+    this.facility.href = "#/";
+    this.alert.role = "alert";
+    this.alert.hidden = true;
+    this.roomButton.addEventListener("click", () => page.room.next());
+    const tools = make("div", "tools", page.messages.button, this.link, this.clock, this.roomButton);
+    this.element = make("header", "head", this.facility, this.title, tools);
+    document.body.prepend(this.element, this.alert);
+    page.pvs.watch(() => this.draw());
+    page.room.watch(() => this.draw());
+    page.everySecond(() => this.draw());
+    this.draw();
+  }
+
+  name(text: string): void {
+    setText(this.title, text);
+    this.drawTitle();
+  }
+
+  private drawTitle(): void {
+    document.title = [this.title.textContent, this.page.pvs.server.facility].filter(Boolean).join(" - ") || "Panels";
+  }
+
+  private draw(): void {
+    const { server } = this.page.pvs;
+    setText(this.facility, server.facility || "Panels");
+    this.facility.title = server.version ? `Diptych ${server.version}` : "";
+    this.drawTitle();
+    setAttribute(this.link, "data-connected", String(server.connected));
+    setText(this.link, server.connected ? (server.writable ? "connected" : "view only") : "not connected");
+    setText(
+      this.clock,
+      server.connected ? new Date(this.page.pvs.now() * 1000).toLocaleTimeString("en-GB") : "--:--:--",
+    );
+    setText(this.roomButton, { auto: "Auto", light: "Light", dark: "Dark" }[this.page.room.choice]);
+    this.roomButton.ariaLabel = `Room: ${this.page.room.choice}`;
+    const away = (Date.now() - server.since) / 1000;
+    this.alert.hidden = server.connected || away < 1;
+    setText(
+      this.alert,
+      `No connection to the server for ${formatAge(away)} (${server.reason}). Values are old; trying again.`,
+    );
+  }
+}

@@ -1,0 +1,69 @@
+// The page: the panel of the address, drawn as large as the window takes it.
+
+import "./style";
+import { parseAddress } from "./address";
+import { css } from "./color";
+import { make } from "./dom";
+import { collectFaults, messageOf, report } from "./faults";
+import { Head } from "./head";
+import { Page } from "./page";
+import { readPanel, sheet, showWidgets, type Size, sizeOf } from "./panel";
+
+collectFaults();
+
+const LARGEST_SCALE = 2;
+const SMALLEST_SCALE = 0.25;
+
+const page = new Page();
+const head = new Head(page);
+const main = document.body.appendChild(make("main", "stage"));
+let close: () => void = () => undefined;
+let size: Size = { width: 1, height: 1 };
+let shown = 0;
+
+/** Fits the width; grows only as far as the height is seen, too. */
+function scale(): void {
+  const width = main.clientWidth / size.width;
+  const height = (window.innerHeight - main.offsetTop) / size.height;
+  const fitted = width < 1 ? width : Math.max(1, Math.min(width, height, LARGEST_SCALE));
+  main.style.setProperty("--s", String(Math.max(SMALLEST_SCALE, fitted)));
+}
+
+async function show(): Promise<void> {
+  const mine = ++shown;
+  try {
+    const { file, macros } = parseAddress(location.hash);
+    const panel = { page, file, depth: 0 };
+    const model = await readPanel(panel, macros);
+    if (mine !== shown) return;
+    clear();
+    size = sizeOf(model);
+    head.name(model.properties.text("name") || file);
+    const host = sheet(size);
+    host.dataset.panel = file;
+    main.style.backgroundColor = css(model.properties.color("background_color"));
+    main.append(host);
+    scale();
+    close = showWidgets(model.widgets, host, panel);
+  } catch (error) {
+    if (mine !== shown) return;
+    clear();
+    report("panel", error);
+    head.name("");
+    const box = make("div", "no-panel", make("h2", "", "This panel cannot be shown"), make("p", "", messageOf(error)));
+    box.role = "alert";
+    main.append(box);
+  }
+}
+
+function clear(): void {
+  close();
+  close = () => undefined;
+  page.tooltip.hide();
+  main.replaceChildren();
+}
+
+window.addEventListener("hashchange", () => void show());
+window.addEventListener("resize", scale);
+void show();
+page.pvs.connect();

@@ -1,0 +1,306 @@
+// A plot: axes, zoom and cursor from uPlot, traces drawn by trace.ts. uPlot itself is given no data: its series must be
+// sorted by x and share their x values, which instruments do not promise.
+
+import uPlot from "uplot";
+import { type Color, css, paint } from "../color";
+import type { Container } from "../container";
+import { make, px, setFont, setText } from "../dom";
+import { formatNumber, formatTime } from "../format";
+import type { FontRule } from "../subset";
+import { extent, lengthOf, paintTrace, type Trace } from "./trace";
+
+export interface PlotAxis {
+  readonly title: string;
+  readonly automatic: boolean;
+  readonly log: boolean;
+  readonly minimum: number;
+  readonly maximum: number;
+  readonly grid: boolean;
+  readonly visible: boolean;
+  readonly right: boolean;
+  readonly color: Color;
+}
+
+export interface PlotOptions {
+  readonly title: string;
+  readonly titleFont: FontRule;
+  readonly scaleFont: FontRule;
+  readonly foreground: Color;
+  readonly background: Color;
+  readonly gridColor: Color;
+  readonly legend: boolean;
+  readonly time: boolean;
+  readonly x: PlotAxis;
+  readonly ys: readonly PlotAxis[];
+}
+
+type Span = readonly [low: number, high: number];
+
+const PADDING = 0.05;
+
+export class Plot {
+  readonly element = make("div", "plot");
+  private readonly host = make("div", "plot-host");
+  private readonly legend = make("div", "legend");
+  private readonly readout = make("output", "readout");
+  private readonly sizes = new ResizeObserver(() => this.build());
+  private readonly entries: HTMLElement[] = [];
+  private chart: uPlot | undefined;
+  /** What the operator zoomed to: x, then one span for each y axis. */
+  private zoomed: readonly Span[] | undefined;
+  private readonly draw = (): void => this.drawNow();
+
+  constructor(
+    private readonly widget: Container,
+    private readonly options: PlotOptions,
+    private readonly traces: readonly Trace[],
+    /** The x span where the x axis is neither fixed nor automatic, such as a time that goes on. */
+    private readonly window: (() => Span) | undefined = undefined,
+  ) {
+    const { page } = widget.panel;
+    this.element.style.backgroundColor = css(options.background);
+    this.element.style.color = css(options.foreground);
+    if (options.title) {
+      const title = make("div", "plot-title", options.title);
+      setFont(title, options.titleFont);
+      this.element.append(title);
+    }
+    setFont(this.legend, options.scaleFont);
+    this.readout.style.fontSize = px(options.scaleFont.size * 0.9);
+    this.element.append(this.host);
+    if (options.legend) this.element.append(this.legend);
+    this.element.append(this.readout);
+    for (const trace of traces) {
+      const mark = make("span", "mark");
+      mark.style.backgroundColor = css(trace.color);
+      this.entries.push(make("span", "entry", mark, trace.name));
+    }
+    this.legend.append(...this.entries);
+    this.sizes.observe(this.host);
+    widget.onClose(page.room.watch(this.draw));
+    widget.onClose(() => this.close());
+  }
+
+  /** Draws what the traces hold now, in the next frame. */
+  redraw(): void {
+    this.widget.panel.page.frames.request(this.draw);
+  }
+
+  private close(): void {
+    this.sizes.disconnect();
+    this.widget.panel.page.frames.cancel(this.draw);
+    this.chart?.destroy();
+  }
+
+  // Ranges ------------------------------------------------------------------------------------------------------------
+
+  private spans(): readonly Span[] {
+    if (this.zoomed) return this.zoomed;
+    const { x, ys } = this.options;
+    const xs =
+      this.window?.() ??
+      this.span(
+        x,
+        this.traces.map((trace) => trace.xs),
+        0,
+      );
+    return [
+      xs,
+      ...ys.map((axis, index) =>
+        this.span(
+          axis,
+          this.traces.filter((trace) => trace.axis === index).map((trace) => trace.ys),
+          PADDING,
+        ),
+      ),
+    ];
+  }
+
+  private span(axis: PlotAxis, values: readonly ArrayLike<number>[], padding: number): Span {
+    const fixed = axis.minimum < axis.maximum && (!axis.log || axis.minimum > 0);
+    if (!axis.automatic && fixed) return [axis.minimum, axis.maximum];
+    const extents = values.map((each) => extent(each, axis.log)).filter((each) => each !== undefined);
+    if (!extents.length) return fixed ? [axis.minimum, axis.maximum] : [axis.log ? 1 : 0, axis.log ? 10 : 1];
+    const low = Math.min(...extents.map((each) => each[0]));
+    const high = Math.max(...extents.map((each) => each[1]));
+    if (axis.log)
+      return low < high ? [low / (high / low) ** padding, high * (high / low) ** padding] : [low / 2, high * 2];
+    const room = high > low ? (high - low) * padding : Math.abs(high) * 0.1 || 1;
+    return high > low ? [low - room, high + room] : [low - room, high + room];
+  }
+
+  // uPlot -------------------------------------------------------------------------------------------------------------
+
+  private build(): void {
+    const [width, height] = [this.host.clientWidth, this.host.clientHeight];
+    if (width < 20 || height < 20) return;
+    this.chart?.destroy();
+    const scale = Number.parseFloat(getComputedStyle(this.element).getPropertyValue("--s")) || 1;
+    this.chart = new uPlot(
+      this.chartOptions(width, height, scale),
+      [[], ...this.options.ys.map(() => [])] as uPlot.AlignedData,
+      this.host,
+    );
+    this.redraw();
+  }
+
+  private chartOptions(width: number, height: number, scale: number): uPlot.Options {
+    const { options } = this;
+    // The ranges are ours; uPlot would widen logarithmic ones to whole decades.
+    const range = (_: uPlot, min: number, max: number): [number, number] => [min, max];
+    const rules = (axis: PlotAxis): uPlot.Scale => ({ auto: false, distr: axis.log ? 3 : 1, range });
+    const axes = [options.x, ...options.ys].map((axis, index) => this.axis(axis, index, scale));
+    const scales: uPlot.Scales = { x: { time: options.time, ...rules(options.x) } };
+    for (const [index, axis] of options.ys.entries()) scales[`y${index}`] = rules(axis);
+    return {
+      width,
+      height,
+      scales,
+      axes,
+      series: [{}, ...options.ys.map((_, index) => ({ scale: `y${index}`, show: true }))],
+      legend: { show: false },
+      padding: [6 * scale, 10 * scale, 0, 0],
+      cursor: {
+        points: { show: false },
+        drag: { x: true, y: true, uni: 12, setScale: false },
+        bind: { dblclick: () => () => this.unzoom() },
+      },
+      hooks: {
+        draw: [(chart) => this.paintTraces(chart)],
+        setSelect: [(chart) => this.zoom(chart)],
+        setCursor: [(chart) => this.point(chart)],
+      },
+    };
+  }
+
+  private axis(axis: PlotAxis, index: number, scale: number): uPlot.Axis {
+    const { options, widget } = this;
+    const size = options.scaleFont.size * 0.85 * scale;
+    const font = `${size}px Arimo, "Liberation Sans", Arial, sans-serif`;
+    const stroke = (): string => paint(options.foreground, widget.panel.page.room.isDark);
+    const grid = (): string => paint(options.gridColor, widget.panel.page.room.isDark);
+    return {
+      scale: index === 0 ? "x" : `y${index - 1}`,
+      show: axis.visible,
+      side: index === 0 ? 2 : axis.right ? 1 : 3,
+      ...(axis.title ? { label: axis.title } : {}),
+      labelFont: font,
+      labelSize: size * 1.5,
+      font,
+      gap: 3 * scale,
+      size: index === 0 ? size * 2 : size * 4,
+      stroke,
+      grid: { show: axis.grid, stroke: grid, width: 1 },
+      ticks: { stroke: grid, size: 4 * scale, width: 1 },
+      space: index === 0 ? size * 6 : size * 2.2,
+      values: (_: uPlot, values: (number | null)[], __: number, ___: number, step: number) =>
+        values.map((value) => (value === null ? "" : options.time && index === 0 ? clock(value, step) : tick(value))),
+    };
+  }
+
+  private drawNow(): void {
+    const { chart } = this;
+    if (!chart) return;
+    const spans = this.spans();
+    chart.batch(() => {
+      for (const [index, [min, max]] of spans.entries())
+        chart.setScale(index === 0 ? "x" : `y${index - 1}`, { min, max });
+    });
+    chart.redraw(false, true);
+    this.element.dataset.spans = spans
+      .map((span) => span.map((each) => Number(each.toPrecision(6))).join(" "))
+      .join(", ");
+    this.element.dataset.points = this.traces.map(lengthOf).join(" ");
+  }
+
+  private paintTraces(chart: uPlot): void {
+    const { ctx, bbox } = chart;
+    const dark = this.widget.panel.page.room.isDark;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    for (const trace of this.traces) {
+      const x = this.projection(chart, "x", this.options.x.log);
+      const y = this.projection(chart, `y${trace.axis}`, this.options.ys[trace.axis]?.log ?? false);
+      paintTrace(ctx, trace, { x, y, ratio: uPlot.pxRatio }, paint(trace.color, dark));
+    }
+    ctx.restore();
+  }
+
+  /** As chart.valToPos, which is too slow for each of many points. */
+  private projection(chart: uPlot, key: string, log: boolean): (value: number) => number {
+    const { min = 0, max = 1 } = chart.scales[key] as { min?: number; max?: number };
+    const { left, top, width, height } = chart.bbox;
+    const place = log
+      ? (value: number): number => Math.log(value / min) / Math.log(max / min)
+      : (value: number): number => (value - min) / (max - min);
+    return key === "x" ? (value) => left + place(value) * width : (value) => top + (1 - place(value)) * height;
+  }
+
+  // The operator ------------------------------------------------------------------------------------------------------
+
+  private zoom(chart: uPlot): void {
+    const { left, top, width, height } = chart.select;
+    if (width < 4 && height < 4) return;
+    const box = { width: chart.over.clientWidth, height: chart.over.clientHeight };
+    const [fromX, toX] = width < 4 ? [0, box.width] : [left, left + width];
+    const [fromY, toY] = height < 4 ? [0, box.height] : [top, top + height];
+    this.zoomed = [
+      [chart.posToVal(fromX, "x"), chart.posToVal(toX, "x")],
+      ...this.options.ys.map((_, index): Span => [
+        chart.posToVal(toY, `y${index}`),
+        chart.posToVal(fromY, `y${index}`),
+      ]),
+    ];
+    chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    this.element.dataset.zoomed = "";
+    this.redraw();
+  }
+
+  private unzoom(): null {
+    this.zoomed = undefined;
+    delete this.element.dataset.zoomed;
+    this.redraw();
+    return null;
+  }
+
+  private point(chart: uPlot): void {
+    const { left } = chart.cursor;
+    if (left === undefined || left < 0) return setText(this.readout, "");
+    const at = chart.posToVal(left, "x");
+    const values = this.traces.flatMap((trace) => {
+      const index = nearest(trace, at);
+      return index === undefined ? [] : [{ trace, x: trace.xs[index] as number, y: trace.ys[index] as number }];
+    });
+    const x = values[0]?.x ?? at;
+    const text = this.options.time ? formatTime(x) : tick(Number(x.toPrecision(6)));
+    setText(
+      this.readout,
+      [text, ...values.map(({ trace, y }) => `${trace.name || "y"} ${formatNumber(y, "default", undefined)}`)].join(
+        "   ",
+      ),
+    );
+  }
+}
+
+function nearest(trace: Trace, x: number): number | undefined {
+  let [best, distance] = [undefined as number | undefined, Number.POSITIVE_INFINITY];
+  for (let index = 0; index < lengthOf(trace); index++) {
+    const away = Math.abs((trace.xs[index] as number) - x);
+    if (away < distance && Number.isFinite(trace.ys[index] as number)) [best, distance] = [index, away];
+  }
+  return best;
+}
+
+function tick(value: number): string {
+  const size = Math.abs(value);
+  if (value === 0 || (size >= 1e-3 && size < 1e5)) return String(Number(value.toPrecision(10)));
+  return value.toExponential().replace(/e\+?/, "E");
+}
+
+/** Hours and minutes, and seconds where the ticks are closer than a minute. */
+function clock(seconds: number, step: number): string {
+  const text = new Date(seconds * 1000).toLocaleTimeString("en-GB");
+  return step < 60 ? text : text.slice(0, 5);
+}
