@@ -27,7 +27,7 @@ class Cryostat(Device):
         super().init_device()
         self._mode, self._heater, self._limit, self._key = 1, 12.5, 300.0, 0
         self._size = (3, 5)
-        self._failure = ""
+        self._failure, self._stall = "", 0.0
         self._pressure, self._level, self._report = 2.5e-6, 41.5, "nothing to report"
         self._calls: list[tuple[float, list[str]]] = []
         self._count = 0
@@ -126,6 +126,7 @@ class Cryostat(Device):
 
     @attribute(dtype=float)
     def sensor(self) -> float:
+        time.sleep(self._stall)
         if self._failure:
             reason, _, text = self._failure.partition(":")
             tango.Except.throw_exception(reason, text, "sensor")
@@ -145,6 +146,10 @@ class Cryostat(Device):
     @command(dtype_in=str)
     def Fail(self, failure: str) -> None:
         self._failure = failure
+
+    @command(dtype_in=float)
+    def Stall(self, seconds: float) -> None:
+        self._stall = seconds
 
     @command(dtype_in=float)
     def SetLevel(self, level: float) -> None:

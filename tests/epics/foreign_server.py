@@ -19,16 +19,20 @@ CRYOSTAT = (sys.executable, str(Path(__file__).with_name("foreign_device.py")), 
 
 
 class ForeignServer(TangoServer):
-    """One program with one device; ``start`` after ``kill`` uses the same port.
+    """One program with devices of one class; ``start`` after ``kill`` uses the same port.
 
     Args:
         command: of the program, without the arguments that every Tango server understands.
-        device: its Tango name.
+        devices: their Tango names.
     """
 
-    def __init__(self, command: Sequence[str] = CRYOSTAT, device: str = "site/cryostat/1") -> None:
+    def __init__(self, command: Sequence[str] = CRYOSTAT, *devices: str) -> None:
         super().__init__()
-        self.command, self.device = command, device
+        self.command, self.devices = command, devices or ("site/cryostat/1",)
+
+    @property
+    def device(self) -> str:
+        return self.devices[0]
 
     @property
     def address(self) -> str:
@@ -36,23 +40,27 @@ class ForeignServer(TangoServer):
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [*self.command, "-nodb", "-dlist", self.device, "-ORBendPoint", f"giop:tcp:127.0.0.1:{self.port}"],
+            [
+                *self.command, "-nodb", "-dlist", ",".join(self.devices),
+                "-ORBendPoint", f"giop:tcp:127.0.0.1:{self.port}",
+            ],
             stdout=subprocess.DEVNULL,
-        )
+        )  # fmt: skip
         until(self.answers, "the foreign server answers", 20.0)
 
     def answers(self) -> bool:
         assert self.process is not None and self.process.poll() is None, "the foreign server ended"
         try:
-            self.proxy(self.device).ping()
+            for device in self.devices:
+                self.proxy(device).ping()
         except tango.DevFailed:
             return False
         return True
 
 
 @contextmanager
-def foreign_server(*arguments: Any) -> Iterator[ForeignServer]:
-    server = ForeignServer(*arguments)
+def foreign_server(command: Sequence[str] = CRYOSTAT, *devices: str) -> Iterator[ForeignServer]:
+    server = ForeignServer(command, *devices)
     server.start()
     try:
         yield server
