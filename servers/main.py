@@ -165,6 +165,16 @@ def mirror(instance: str, **place: Any) -> None:
 
 
 @main.command()
+@option_group(facility_option, state_dir_option(), port_offset_option())
+def web(facility_path: Path | None, state_dir: Path, port_offset: int) -> None:
+    """Serve the facility's operator panels to browsers until Ctrl-C."""
+    from servers.facility.place import facility_of
+    from servers.web import process
+
+    process.run(facility_of(facility_path, state_dir, port_offset))
+
+
+@main.command()
 @click.argument("instance")
 @state_dir_option(envvar="DIPTYCH_STATE_DIR")
 def stop(instance: str, state_dir: Path) -> None:
@@ -267,6 +277,29 @@ def describe(device: str, as_json: bool, **place: Any) -> None:
     """What a device has: attributes with unit and limits, commands with arguments."""
     for line in client().describe(device, as_json, **place):
         click.echo(line)
+
+
+@main.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False), metavar="[FACILITY]...")
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("opi"), show_default=True)
+@click.option("--check", "only_check", is_flag=True, help="Change nothing; say what is wrong with any panel.")
+@click.option("--format", "tidy", is_flag=True, help="Write all panels in Phoebus' own form.")
+def panels(files: tuple[Path, ...], folder: Path, only_check: bool, tidy: bool) -> None:
+    """Write the faceplates of a facility's devices to opi/gen, or check all panels."""
+    from servers.facility.facility_file import read_facility
+    from servers.facility.place import default_facility
+    from servers.panels import generated
+
+    facilities = [
+        read_facility(path, state_dir=DEFAULT_STATE_DIR, to_run=False) for path in files or (default_facility(),)
+    ]
+    plates = generated.plates_of(facilities)
+    lines = list(generated.check(plates, folder) if only_check else generated.write(plates, folder))
+    if tidy and not only_check:
+        lines += generated.tidy(folder)
+    for line in lines:
+        click.echo(line, err=only_check)
+    sys.exit(1 if only_check and lines else 0)
 
 
 @main.command()

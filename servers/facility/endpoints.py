@@ -8,6 +8,7 @@ from typing import Final
 from servers.facility.address import from_elsewhere, is_open
 from servers.facility.facility_file import Facility, lines_of, short_server_name
 from servers.facility.mirrored import mirrored_devices
+from servers.facility.readiness import panels_address
 
 AT_WORK: Final = frozenset({"ON", "STANDBY", "RUNNING", "MOVING"})
 
@@ -30,6 +31,8 @@ def table(facility: Facility, tango_host: str, states: Mapping[str, str | None],
     if facility.mirrors:
         rows.append(("EPICS Channel Access", facility.ports.endpoint("ca"), ""))
         rows.append(("EPICS PVAccess", facility.ports.endpoint("pva"), ""))
+    if facility.panels is not None:
+        rows.append(("panels in a browser", panels_address(facility), ""))
     for simulator in facility.simulators.values():
         where = facility.ports.endpoint(f"sim.{simulator.name}") if simulator.port else ""
         rows.append((f"simulator {simulator.name}", where, f"kind {simulator.kind}"))

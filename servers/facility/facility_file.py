@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
@@ -53,6 +54,7 @@ class Facility:
         mirrors: the servers that serve EPICS.
         start_order: every server that ``diptych up`` starts, in that order.
         programs: server -> command line, for servers that are not of this project.
+        panels: the folder of operator panels that browsers get, or None for no web server.
         tango_host: HOST:PORT of an existing database, or None for the embedded one.
     """
 
@@ -71,6 +73,7 @@ class Facility:
     mirrors: tuple[str, ...] = ()
     start_order: tuple[str, ...] = ()
     programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    panels: Path | None = None
     tango_host: str | None = None
 
     def server(self, instance: str) -> Mapping[str, Mapping[str, Properties]]:
@@ -227,6 +230,7 @@ def _assemble(
         mirrors=mirrors,
         start_order=tuple(dict.fromkeys([*(name for name in first if name in started), *started])),
         programs=programs,
+        panels=Path(os.path.normpath(path.parent / extra["panels"])) if "panels" in extra else None,
         tango_host=extra.get("tango_host"),
     )
     return facility, problems
@@ -259,6 +263,8 @@ def _clashes(facility: Facility, to_run: bool) -> list[str]:
         owner = ports.setdefault(facility.ports[service], service)
         if owner != service:
             problems.append(f"port {facility.ports[service]}: both {owner} and {service} have it")
+    if facility.panels is not None and not facility.panels.is_dir():
+        problems.append(f"panels in {extra}: there is no folder {facility.panels}")
     for name, path in facility.classes.items():
         problems += _missing_module(f"classes > {name}", path.partition(":")[0])
     for simulator in facility.simulators.values():

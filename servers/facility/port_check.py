@@ -21,6 +21,8 @@ def needed(facility: Facility, *, own_database: bool) -> list[tuple[str, socket.
         services.append(("tango", STREAM))
     if facility.mirrors:
         services += [("ca", STREAM), ("ca", DATAGRAM), ("pva", STREAM)]
+    if facility.panels is not None:
+        services.append(("panels", STREAM))
     return services
 
 

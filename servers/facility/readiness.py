@@ -6,8 +6,10 @@ Every function blocks for a second or two at most, and is called from a thread.
 from __future__ import annotations
 
 import time
+import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Final
 
 from devices.core.errors import NotConnectedError
@@ -77,6 +79,22 @@ def unanswered_pvs(facility: Facility) -> list[str]:
     if not is_taken(facility.ports["pva"]):
         missing.append(f"PVAccess on {facility.ports.endpoint('pva')}")
     return missing
+
+
+def panels_answer(facility: Facility) -> bool:
+    """Whether the web server of the panels gives out its page, where there is to be one."""
+    if facility.panels is None:
+        return True
+    try:
+        with urllib.request.urlopen(panels_address(facility), timeout=TIMEOUT_MILLISECONDS / 1000) as answer:  # noqa: S310
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False
+
+
+def panels_address(facility: Facility) -> str:
+    """The address of the panels for a browser on this host."""
+    return f"http://{facility.ports.endpoint('panels')}/"
 
 
 def _state(tango_host: str, device: str) -> str | None:

@@ -167,6 +167,8 @@ class Supervisor:
         while True:
             silent = [s for s in servers if not await asyncio.to_thread(readiness.server_answers, self.tango_host, s)]
             missing = silent or await asyncio.to_thread(readiness.unanswered_pvs, self.facility)
+            if not missing and not await asyncio.to_thread(readiness.panels_answer, self.facility):
+                missing = ["web"]
             if not missing:
                 break
             if time.monotonic() - told > PROGRESS_SECONDS:

@@ -1,0 +1,61 @@
+"""The web server as a process of a facility: ``diptych web``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+
+from devices.core.errors import ConfigurationError
+from servers.facility import leash
+from servers.facility.environment import facility_environment
+from servers.facility.facility_file import Facility, lines_of
+from servers.web.server import WebConfig, serve
+
+
+def run(facility: Facility) -> None:
+    """Serve the panels of a facility until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: the facility has no panels or no mirror, or the port is taken.
+    """
+    config = web_config(facility)
+    leash.attach()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    async def until_signal() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await serve(config, stop)
+
+    asyncio.run(until_signal())
+
+
+def web_config(facility: Facility) -> WebConfig:
+    """What the web server of a facility is told.
+
+    Raises:
+        ConfigurationError: it has no panels, or no mirror of which it could get values.
+    """
+    mirrors = [
+        prefix
+        for mirror in facility.mirrors
+        for devices in facility.server(mirror).values()
+        for properties in devices.values()
+        for prefix in lines_of(properties, "pv_prefix")
+    ]
+    problems = [] if mirrors else ["panels need an EPICS mirror with a pv_prefix, and it has none"]
+    if facility.panels is None:
+        raise ConfigurationError(facility.path.name, [*problems, "its .facility.yaml names no folder of panels"])
+    if problems:
+        raise ConfigurationError(facility.path.name, problems)
+    environment = facility_environment(facility.ports, "")
+    return WebConfig(
+        facility=facility.name,
+        pva={name: value for name, value in environment.items() if name.startswith("EPICS_PVA_")},
+        mirrors=mirrors,
+        panels=facility.panels,
+        port=facility.ports["panels"],
+    )
