@@ -234,8 +234,9 @@ class CommandSource:
             if record.takes_anything and not self._runs:
                 record.show(0)
         self._show(run, state, progress=progress if error is None else self.progress.reading.value)
-        if was_running and run.put is not None:
-            run.put.finish(error, result=value)
+        put, run.put = run.put, None  # the newest run is kept, its client is not
+        if was_running and put is not None:
+            put.finish(error, result=value)
 
     def _show(self, run: Run, state: str, *, progress: float) -> None:
         if run is not self._newest:

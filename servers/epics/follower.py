@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 ENDED = ("DONE", "FAILED", "ABORTED")
 ASK_PERIOD = 1.0  # s between two questions without an event
+SEVERAL_PERIOD = 0.2  # s; of several operations only the newest has events
 ASK_PAUSE = 0.02  # s at least between two questions
 PATIENCE = 10.0  # s that a device may be silent before its operations count as lost; it may only be busy
 REFUSED_PATIENCE = 3.0  # s when connections to its server are refused: nobody is there
@@ -117,7 +118,7 @@ class Follower:
                 for operation_id, ear in ears.items():
                     if self._has_ended(operation_id, ear):
                         self.leave(operation_id)
-                if self._poke.wait(ASK_PERIOD):
+                if self._poke.wait(ASK_PERIOD if len(ears) == 1 else SEVERAL_PERIOD):
                     time.sleep(ASK_PAUSE)
 
     def _has_ended(self, operation_id: str, ear: Ear) -> bool:
