@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from p4p import Value
 
-from devices.core.errors import BadValueError
+from devices.core.errors import BadValueError, RangeError
 from servers.facility.spelling import did_you_mean
 
+#: Of the integer types; PVAccess itself would wrap around.
+RANGES = {
+    code: (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    for code, dtype in {"b": "i1", "h": "i2", "i": "i4", "l": "i8", "B": "u1", "H": "u2", "I": "u4", "L": "u8"}.items()
+}
 TRUE, FALSE = ("1", "true", "on"), ("0", "false", "off")
 
 
@@ -21,7 +27,7 @@ def fill(name: str, present: Value, wanted: Any) -> None:
         wanted: from the page: a number, a text, or a list of one of them.
 
     Raises:
-        BadValueError: it is not of the PV's type.
+        BadValueError, RangeError: it is not of the PV's type.
     """
     kind = present.getID()
     if kind.startswith("epics:nt/NTEnum"):
@@ -59,10 +65,14 @@ def _scalar(name: str, code: str, wanted: Any) -> Any:
     try:
         if code in "df":
             return float(text)
-        return _whole(text)
+        number = _whole(text)
     except ValueError:
         what = "a number" if code in "df" else "a whole number"
         raise BadValueError(f"{name} = {text!r} is not {what}") from None
+    low, high = RANGES[code]
+    if not low <= number <= high:
+        raise RangeError(f"{name} = {number} is outside [{low}, {high}]")
+    return number
 
 
 def _whole(text: str) -> int:
