@@ -16,5 +16,5 @@ export default defineConfig({
       output: { entryFileNames: "page.js", assetFileNames: "[name][extname]", codeSplitting: false },
     },
   },
-  test: { environment: "jsdom", include: ["tests/**/*.test.ts"] },
+  test: { include: ["tests/**/*.test.ts"] },
 });

@@ -29,6 +29,7 @@ export function formatAddress({ file, macros }: Address): string {
 
 /** The path below opi/ of a file that the panel `from` names; it cannot leave opi/. */
 export function resolveFile(file: string, from: string): string {
+  if (!file) throw new Error("no file is given");
   if (/^[a-z][\w+.-]*:|^\/|\\/i.test(file)) throw new Error(`"${file}" is not a file beside the panel`);
   const parts = from.split("/").slice(0, -1);
   for (const part of file.split("/")) {
@@ -36,7 +37,7 @@ export function resolveFile(file: string, from: string): string {
       if (parts.pop() === undefined) throw new Error(`"${file}" is outside of the folder of panels`);
     } else if (part !== "." && part !== "") parts.push(part);
   }
-  if (!parts.length) throw new Error("no file is given");
+  if (!parts.length) throw new Error(`"${file}" is no file`);
   return parts.join("/");
 }
 

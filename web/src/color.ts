@@ -9,7 +9,7 @@ export interface Color {
 }
 
 const SATURATED = 40;
-const DARKEST_ON_DARK = 110;
+const DARKEST_ON_DARK = 75;
 
 function mirrored([red = 0, green = 0, blue = 0, alpha = 255]: Rgba): Rgba {
   const shifted = (to: (value: number) => number): Rgba => [

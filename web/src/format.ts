@@ -27,7 +27,7 @@ function formatValue(pv: Pv, { format, precision }: Format): string {
   if (typeof value === "string") return value;
   if (typeof value === "number") {
     if (pv.isEnum && ["default", "string"].includes(format)) return pv.text ?? pv.labels[value] ?? String(value);
-    if (pv.text !== undefined && ["default", "decimal"].includes(format)) return pv.text;
+    if (pv.text !== undefined && !pv.isEnum && ["default", "decimal"].includes(format)) return pv.text;
     return formatNumber(value, format, digits);
   }
   if (format === "string" && value instanceof Uint8Array) return textOfBytes(value);

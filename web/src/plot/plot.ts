@@ -208,7 +208,7 @@ export class Plot {
     });
     chart.redraw(false, true);
     this.element.dataset.spans = spans
-      .map((span) => span.map((each) => Number(each.toPrecision(6))).join(" "))
+      .map((span) => span.map((each) => Number(each.toPrecision(12))).join(" "))
       .join(", ");
     this.element.dataset.points = this.traces.map(lengthOf).join(" ");
   }

@@ -1,4 +1,4 @@
-"""A panel with every widget, and PVs for it. `python -m tests.web.gallery` serves it for a look."""
+"""A panel with every widget, and PVs for it. `python -m tests.page.gallery` serves it for a look."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
-from tests.web.fake_server import FakeServer, Update, array_update
-from tests.web.panel_text import open_action, panel, widget, write_action
+from tests.page.fake_server import FakeServer, Update, array_update
+from tests.page.panel_text import open_action, panel, widget, write_action
 
 TEMPERATURE = {
     "vtype": "VDouble",

@@ -63,7 +63,10 @@ class FakeServer:
         self.received: list[Update] = []
         self.on_write: dict[str, Callable[[Any], Coroutine[Any, Any, str]]] = {}
         self.hello: Update = {"facility": "test hall", "version": "0.1.0", "token": "tok", "writable": True}
-        self.answers = True
+        #: False: no socket is opened any more.
+        self.open = True
+        #: True: the sockets stay open, and nothing comes from them.
+        self.silent = False
         self._sockets: dict[web.WebSocketResponse, set[str]] = {}
         self._views: dict[web.WebSocketResponse, dict[int, View]] = {}
         self._loop = asyncio.new_event_loop()
@@ -154,14 +157,16 @@ class FakeServer:
 
     # PVs ------------------------------------------------------------------------------------------------------------
 
-    async def _pv_socket(self, request: web.Request) -> web.WebSocketResponse:
+    async def _pv_socket(self, request: web.Request) -> web.StreamResponse:
+        if not self.open:
+            return web.Response(status=503)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self._sockets[socket] = set()
         await socket.send_json({"type": "hello", "protocol": 1, "time": time.time(), **self.hello})
         try:
             async for message in socket:
-                if message.type is WSMsgType.TEXT and self.answers:
+                if message.type is WSMsgType.TEXT and not self.silent:
                     await self._take(socket, json.loads(message.data))
         finally:
             self._sockets.pop(socket, None)
