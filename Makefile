@@ -1,17 +1,23 @@
-# make up: a whole facility (FACILITY=dbconfig/demo.json); make test; make lint. Everything installs itself into .venv.
+# make up: a whole facility (FACILITY=dbconfig/demo.json); make test; make lint. Everything installs itself into .venv,
+# but for the Debian packages of make test-production.
 
 PYTHON   ?= python3
 FACILITY ?= dbconfig/demo.json
 BIN      := .venv/bin
 STAMP    := .venv/.installed
 
-.PHONY: up test lint bench soak clean
+.PHONY: up test test-production lint bench soak web web-check clean
 
 up: $(STAMP)
 	@exec $(BIN)/diptych up $(FACILITY)
 
 test: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not production"
+
+# With MariaDB and the C++ Tango database, private ones; as root on Debian their packages are installed first.
+test-production: $(STAMP)
+	@.ci/install-debian mariadb-server tango-db
+	$(BIN)/pytest -n 2 --dist loadfile -m production tests/production
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -23,6 +29,19 @@ bench: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/pytest -m slow --timeout=3600
+
+# The page of servers/web is built from web/ by npm and committed; only who changes it needs Node 20 or newer.
+web: web/node_modules
+	cd web && npm run check && npm test && npm run build
+
+# Whether the committed page is the one that its sources make.
+web-check: web/node_modules
+	cd web && npm run check && npm test && npx vite build --logLevel warn --outDir build/page
+	diff -r web/build/page servers/web/page
+
+web/node_modules: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
 
 # The stamp is the last thing written: an installation that was interrupted is begun again.
 $(STAMP): setup.cfg pyproject.toml
