@@ -35,12 +35,11 @@ class PropertyOwner:
 
     def stored(self, database: tango.Database) -> Properties:
         """All properties that the database has: name -> lines."""
+        names = self._names(database)
+        # DataBaseds (C++) refuses to be asked for nothing.
+        found = self._call(database, "get", names) if names else {}
         if self.attribute is not None:
-            found = self._call(database, "get", [self.attribute])[self.attribute]
-        elif self.kind == "device":
-            found = self._call(database, "get", list(database.get_device_property_list(self.name, "*")))
-        else:
-            found = self._call(database, "get", list(database.get_class_property_list(self.name)))
+            found = found[self.attribute]
         return {name: [str(line) for line in lines] for name, lines in found.items()}
 
     def changes(
@@ -67,6 +66,14 @@ class PropertyOwner:
         for name, stored in present.values():
             if not keep(name):
                 yield self._deleted(name, stored)
+
+    def _names(self, database: tango.Database) -> list[str]:
+        """What Tango has to be asked for."""
+        if self.attribute is not None:
+            return [self.attribute]
+        if self.kind == "device":
+            return list(database.get_device_property_list(self.name, "*"))
+        return list(database.get_class_property_list(self.name))
 
     def _put(self, name: str, lines: list[str]) -> Apply:
         def apply(database: tango.Database) -> None:

@@ -36,10 +36,10 @@ class MariaDb:
 
     def create(self) -> None:
         """Make the files, start it, load the schema."""
-        options = [f"--datadir={self.folder / 'data'}", "--innodb-log-file-size=4M", "--skip-test-db"]
-        options += ["--auth-root-authentication-method=normal", "--skip-name-resolve"]
-        command = _unprivileged([program("mariadb-install-db", "mariadb-server"), "--no-defaults", *options])
-        subprocess.run(command, check=True, capture_output=True, timeout=60.0, cwd=self.folder)
+        command = [program("mariadb-install-db", "mariadb-server"), "--no-defaults", *self._options()]
+        command += ["--auth-root-authentication-method=normal", "--skip-name-resolve", "--skip-test-db"]
+        done = subprocess.run(_unprivileged(command), capture_output=True, text=True, timeout=60.0, cwd=self.folder)
+        assert done.returncode == 0, done.stdout + done.stderr
         self.start()
         self._sql(
             "CREATE DATABASE tango; CREATE USER tango@localhost IDENTIFIED BY 'hinge';"
@@ -53,14 +53,17 @@ class MariaDb:
 
     def start(self) -> None:
         # Debian's MariaDB holds texts as utf8mb4, a bare one as latin1.
-        options = ["--character-set-server=utf8mb4", "--skip-networking", "--innodb-log-file-size=4M"]
-        options += [f"--datadir={self.folder / 'data'}", f"--socket={self._socket}"]
+        options = ["--character-set-server=utf8mb4", "--skip-networking", f"--socket={self._socket}", *self._options()]
         self._process = spawn([program("mariadbd", "mariadb-server"), "--no-defaults", *options], self.folder)
         wait_for(self._answers, START_SECONDS, "mariadbd answers")
 
     def stop(self) -> None:
         if self._process is not None:
             end(self._process)
+
+    def _options(self) -> list[str]:
+        # A mariadbd that starts removes the temporary files of every other one with the same tmpdir.
+        return [f"--datadir={self.folder / 'data'}", f"--tmpdir={self.folder}", "--innodb-log-file-size=4M"]
 
     def _answers(self) -> bool:
         assert self._process is not None and self._process.poll() is None, (self.folder / "mariadbd.log").read_text()
