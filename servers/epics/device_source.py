@@ -122,6 +122,11 @@ class DeviceSource:
             self.linked, self._problem = False, reason
             self.records.mark(Alarm(Severity.INVALID, Status.LINK, reason))
 
+    def leave(self) -> None:
+        """End the subscriptions of a device that was lost."""
+        with self._life:
+            self._subscriptions.end()
+
     def compare_all(self) -> None:
         """Have all values compared by a read that come by events: some may have been lost. In any thread."""
         self._comparisons.want_all()

@@ -19,6 +19,7 @@ from typing import Any
 import tango
 
 from devices.core.errors import DiptychError
+from servers.epics.event_connections import EventConnections
 from servers.epics.failures import failure, is_refused
 
 log = logging.getLogger(__name__)
@@ -37,13 +38,21 @@ class ServerLink(threading.Thread):
         admin: finds the full name of its admin device, which is pinged.
         on_up: called in this thread when the server answers for the first time, or again.
         on_down: called with the reason when it is lost; must return at once.
+        leave: called in this thread when events no longer arrive: ends all subscriptions to this server.
 
     Attributes:
         losses: how often it was lost; a restart between two pings counts.
     """
 
     def __init__(
-        self, name: str, admin: Callable[[], str], on_up: Callable[[], None], on_down: Callable[[str], None]
+        self,
+        name: str,
+        admin: Callable[[], str],
+        connections: EventConnections,
+        *,
+        on_up: Callable[[], None],
+        on_down: Callable[[str], None],
+        leave: Callable[[], None],
     ) -> None:
         super().__init__(name=f"epics-link {name}", daemon=True)
         self.server = name
@@ -51,13 +60,15 @@ class ServerLink(threading.Thread):
         self.reason = "not reached yet"
         self.losses = 0
         self._admin = admin
-        self._on_up, self._on_down = on_up, on_down
+        self._connections = connections
+        self._on_up, self._on_down, self._leave = on_up, on_down, leave
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._started_at: float | None = None
         self._counted = 0
         self._failures = 0
         self._process = ""
+        self._had_events = False
 
     def run(self) -> None:
         with tango.EnsureOmniThread():
@@ -69,12 +80,13 @@ class ServerLink(threading.Thread):
                     if proxy is None:  # after a failure a proxy refuses to try again for a second
                         proxy = tango.DeviceProxy(self._admin())
                         proxy.set_timeout_millis(int(1000 * PING_TIMEOUT))
-                    process = _process(proxy)
+                    process, events = _ping(proxy)
                 except (tango.DevFailed, DiptychError, TypeError, LookupError) as failed:
                     proxy = None
                     self._failed(failed)
                 else:
                     self._answered(process)
+                    self._check_events(events)
                 finally:
                     self._started_at = None
                 self._stopping.wait(max(0.0, begun + PING_PERIOD - time.monotonic()))
@@ -107,6 +119,22 @@ class ServerLink(threading.Thread):
             log.info("server %s answers", self.server)
             self._on_up()
 
+    def _check_events(self, endpoint: str) -> None:
+        """Make all subscriptions anew when the connection for events has gone: Tango never makes another one."""
+        had_events, self._had_events = self._had_events, bool(endpoint) and self._connections.has(endpoint)
+        if not had_events or self._had_events or not self.is_up or self._stopping.is_set():
+            return
+        log.warning("server %s: the connection for events was lost", self.server)
+        with self._lock:
+            # Tango connects once more only after the last subscription to a server has ended: nobody begins meanwhile.
+            self.is_up, self.reason = False, "the connection for events was lost"
+            self.losses += 1
+        self._on_down(self.reason)
+        self._leave()
+        with self._lock:
+            self.is_up, self.reason = True, ""
+        self._on_up()
+
     def _failed(self, failed: Exception) -> None:
         if self._counted:
             return  # this ping was counted while it was overdue
@@ -130,23 +158,31 @@ class ServerLink(threading.Thread):
             self._on_down(reason)
 
 
-def _process(admin: Any) -> str:
-    """Ping, and tell one process of a server from the next."""
+def _ping(admin: Any) -> tuple[str, str]:
+    """Ping; returns what tells one process of a server from the next, and where its events come from ("" unknown)."""
     try:
         answer = admin.command_inout("ZmqEventSubscriptionChange", ["info"])
     except tango.DevFailed as failed:
         if failed.args[0].reason != "API_CommandNotFound":
             raise
         admin.ping()  # a server from before Tango 8 has no such events
-        return ""
-    return " ".join(text for text in answer[1] if text.startswith("Heartbeat"))
+        return "", ""
+    heartbeats, events = (
+        [text for text in answer[1] if text.startswith(f"{kind}: ")] for kind in ("Heartbeat", "Event")
+    )
+    return " ".join(heartbeats), events[0].partition(" ")[2] if len(events) == 1 else ""
 
 
 class LinkWatch(threading.Thread):
-    """Looks at the clock for all who ask for it, every 0.1 s."""
+    """Looks at the clock for all who ask for it, every 0.1 s.
+
+    Attributes:
+        connections: what all links look at.
+    """
 
     def __init__(self) -> None:
         super().__init__(name="epics-linkwatch", daemon=True)
+        self.connections = EventConnections()
         self._looks: tuple[Callable[[float], None], ...] = ()
         self._stopping = threading.Event()
 

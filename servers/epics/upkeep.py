@@ -102,7 +102,14 @@ class ServerUpkeep:
     def __init__(self, name: str, admin: str, watch: LinkWatch) -> None:
         self.server = name
         self.losses = LossWatch()
-        self.link = ServerLink(name, lambda: admin or self._told_admin(), self._wake, self._lost)
+        self.link = ServerLink(
+            name,
+            lambda: admin or self._told_admin(),
+            watch.connections,
+            on_up=self._wake,
+            on_down=self._lost,
+            leave=self._leave,
+        )
         self._watch = watch
         self._threads: tuple[DeviceUpkeep, ...] = ()
         self._asked = -1
@@ -154,6 +161,10 @@ class ServerUpkeep:
     def _lost(self, reason: str) -> None:
         for device in self.devices:
             device.lost(reason)
+
+    def _leave(self) -> None:
+        for device in self.devices:
+            device.leave()
 
     def _told_admin(self) -> str:
         """What one of the devices says; another one each time, as one of them may not be there."""

@@ -15,7 +15,7 @@ import socket
 log = logging.getLogger("diptych.events")
 
 #: A connection whose peer takes no byte for this time is closed by the kernel, ms.
-USER_TIMEOUT_MS = 500
+USER_TIMEOUT_MS = 2000
 
 
 def limit_patience(milliseconds: int = USER_TIMEOUT_MS) -> int:
