@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -71,12 +72,17 @@ class Pv:
             operation.done(error=f"{reason(error)}: {error}")
             return
         put = self._server.gate.put(self.record, raw, _client(operation))
-        outcome = put.done if _waits(operation) else put.accepted
-        outcome.add_done_callback(lambda future: self._server.enqueue(lambda: _answer(operation, future)))
+        self._answer_later(operation, put.done if _waits(operation) else put.accepted, _answer)
 
     def rpc(self, _: SharedPV, operation: Any) -> None:
         call = self._server.gate.call(self.record, _arguments(operation.value()), _client(operation))
-        call.done.add_done_callback(lambda future: self._server.enqueue(lambda: self._answer_call(operation, future)))
+        self._answer_later(operation, call.done, self._answer_call)
+
+    def _answer_later(self, operation: Any, outcome: Future[Any], answer: Callable[[Any, Future[Any]], None]) -> None:
+        # An operation ends in p4p's own thread, which waits for locks of ours. So it must not be ended by a garbage
+        # collection, which may come while one is held: it is let go when it is answered, and is in no cycle.
+        waiting = [operation]
+        outcome.add_done_callback(lambda done: self._server.enqueue(lambda: answer(waiting.pop(), done)))
 
     def _answer_call(self, operation: Any, outcome: Future[Any]) -> None:
         if outcome.exception() is not None:

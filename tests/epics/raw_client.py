@@ -30,8 +30,7 @@ class RawClient:
         self.socket.close()
 
     def send(self, *commands: Any) -> None:
-        for buffer in self.circuit.send(*commands):
-            self.socket.sendall(buffer)
+        self.socket.sendall(b"".join(bytes(buffer) for buffer in self.circuit.send(*commands)))
 
     def wait_for(self, *kinds: type, seconds: float = 5.0) -> Any:
         """The next message of one of these kinds; others are kept for later."""
