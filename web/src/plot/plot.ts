@@ -194,7 +194,10 @@ export class Plot {
       ticks: { stroke: grid, size: 4 * scale, width: 1 },
       space: index === 0 ? size * 6 : size * 2.2,
       values: (_: uPlot, values: (number | null)[], __: number, ___: number, step: number) =>
-        values.map((value) => (value === null ? "" : options.time && index === 0 ? clock(value, step) : tick(value))),
+        values.map((value) => {
+          if (value === null || (axis.log && !isRound(value))) return "";
+          return options.time && index === 0 ? clock(value, step) : tick(value);
+        }),
     };
   }
 
@@ -291,6 +294,12 @@ function nearest(trace: Trace, x: number): number | undefined {
     if (away < distance && Number.isFinite(trace.ys[index] as number)) [best, distance] = [index, away];
   }
   return best;
+}
+
+/** 1, 2 or 5 times a power of ten: what is labelled on a logarithmic axis. */
+function isRound(value: number): boolean {
+  const mantissa = value / 10 ** Math.floor(Math.log10(value) + 1e-9);
+  return [1, 2, 5].some((each) => Math.abs(mantissa - each) < 1e-6);
 }
 
 function tick(value: number): string {
