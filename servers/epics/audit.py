@@ -45,7 +45,7 @@ class Audit:
         Args:
             result: ``done``, ``started ID``, or ``ErrorClass: text``.
         """
-        if self.path is None:
+        if not self.is_kept:
             return
         entry = {
             "time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds"),
@@ -58,7 +58,16 @@ class Audit:
             "new": _plain(new),
             "result": result[:MAX_TEXT],
         }
-        line = json.dumps(entry, ensure_ascii=False) + "\n"
+        self.append(json.dumps(entry, ensure_ascii=False) + "\n")
+
+    @property
+    def is_kept(self) -> bool:
+        return self.path is not None
+
+    def append(self, line: str) -> None:
+        """Add a line as it is, of another process that has no file of its own."""
+        if self.path is None:
+            return
         with self._lock:
             try:
                 self._append(self.path, line)

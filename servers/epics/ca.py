@@ -44,6 +44,7 @@ class ChannelAccess:
     Args:
         gate: takes the puts.
         find: a record by its name.
+        elsewhere: a record that another process of this host serves, and the port where it does, by its name.
         bind: the address to listen on; searches are answered on the same one.
         port: TCP and UDP; 0 takes a free one.
         repeater_port: where beacons go, on this host.
@@ -60,12 +61,13 @@ class ChannelAccess:
         gate: Gate,
         find: Callable[[str], Record | None],
         *,
+        elsewhere: Callable[[str], tuple[Record | None, int]] = lambda name: (None, 0),
         bind: str = "127.0.0.1",
         port: int = 5064,
         repeater_port: int = 5065,
         image_limit: int = 4 << 20,
     ) -> None:
-        self.gate, self._find = gate, find
+        self.gate, self._find, self._elsewhere = gate, find, elsewhere
         self.bind, self.port, self.repeater_port = bind, port, repeater_port
         self.image_limit = image_limit
         self.max_message = image_limit + (1 << 16)
@@ -115,20 +117,24 @@ class ChannelAccess:
         """Send changed access rights to all clients; in any thread."""
         self.call(self._refresh_rights)
 
-    def exists(self, name: str) -> bool:
-        return name in self._views or self._make_view(name) is not None
+    def search(self, name: str) -> int:
+        """The port where a client finds a name on this host; 0 when it is not known."""
+        if name in self._views or self._make_view(name, self._find) is not None:
+            return self.port
+        _, port = self._elsewhere(name.partition(".")[0].rstrip("$"))
+        return port if port and self._make_view(name, lambda base: self._elsewhere(base)[0]) is not None else 0
 
     def view(self, name: str) -> View | None:
         """The view of a name, one object per name; in the loop."""
         if name not in self._views:
-            made = self._make_view(name)
+            made = self._make_view(name, self._find)
             if made is None:
                 return None
             self._views[name] = made
         return self._views[name]
 
-    def _make_view(self, name: str) -> View | None:
-        made = view(name, self._find)
+    def _make_view(self, name: str, find: Callable[[str], Record | None]) -> View | None:
+        made = view(name, find)
         if made is not None and made.record.rank == 2 and made.is_value:
             size = made.count * dbr.DTYPES[made.native].itemsize
             return made if size <= self.image_limit else None
@@ -245,9 +251,9 @@ class Search(asyncio.DatagramProtocol):
             return
         version = ca.DEFAULT_PROTOCOL_VERSION
         replies: list[Any] = [
-            ca.SearchResponse(self._server.port, None, command.cid, version)
+            ca.SearchResponse(port, None, command.cid, version)
             for command in commands
-            if isinstance(command, ca.SearchRequest) and self._server.exists(command.name)
+            if isinstance(command, ca.SearchRequest) and (port := self._server.search(command.name))
         ]
         if replies:
             if any(isinstance(command, ca.VersionRequest) for command in commands):

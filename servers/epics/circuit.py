@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import caproto as ca
-from caproto import AccessRights, CAStatus, SubscriptionType
+from caproto import AccessRights, CAStatus
 from caproto._commands import Commands
 
 from devices.core.errors import DiptychError, NotAllowedError, reason
@@ -44,9 +44,9 @@ class Subscription:
 
     circuit: Circuit
     number: int
-    data_type: ca.ChannelType
+    data_type: int
     count: int
-    mask: SubscriptionType
+    mask: int
 
 
 @dataclass(slots=True)
@@ -66,10 +66,10 @@ def event_header(subscription: Subscription, size: int, count: int) -> bytes:
         EPICS Channel Access Protocol Specification, "Message Structure": a size of 0xffff and a count of 0 announce a
         32-bit size and count.
     """
-    kind = int(subscription.data_type)
     if size < 0xFFFF and count < 0xFFFF:
-        return HEADER.pack(EVENT, size, kind, count, 1, subscription.number)
-    return HEADER.pack(EVENT, 0xFFFF, kind, 0, 1, subscription.number) + EXTENSION.pack(size, count)
+        return HEADER.pack(EVENT, size, subscription.data_type, count, 1, subscription.number)
+    extension = EXTENSION.pack(size, count)
+    return HEADER.pack(EVENT, 0xFFFF, subscription.data_type, 0, 1, subscription.number) + extension
 
 
 class Circuit(asyncio.Protocol):
@@ -206,9 +206,8 @@ class Circuit(asyncio.Protocol):
         self._reply(ca.VersionResponse(ca.DEFAULT_PROTOCOL_VERSION))
 
     def _search(self, command: Any) -> None:
-        if self.server.exists(command.name):
-            version = ca.DEFAULT_PROTOCOL_VERSION
-            self._reply(ca.SearchResponse(self.server.port, None, command.cid, version))
+        if port := self.server.search(command.name):
+            self._reply(ca.SearchResponse(port, None, command.cid, ca.DEFAULT_PROTOCOL_VERSION))
         elif command.reply == ca.DO_REPLY:
             self._reply(ca.NotFoundResponse(version=ca.DEFAULT_PROTOCOL_VERSION, cid=command.cid))
 
@@ -289,7 +288,7 @@ class Circuit(asyncio.Protocol):
     def _subscribe(self, command: Any) -> None:
         view = self.channels[command.sid].view
         subscription = Subscription(
-            self, command.subscriptionid, command.data_type, command.data_count, SubscriptionType(command.mask)
+            self, command.subscriptionid, int(command.data_type), command.data_count, int(command.mask)
         )
         self.subscriptions[subscription.number] = (view, subscription)
         self.server.subscribe(view, subscription)

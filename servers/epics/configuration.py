@@ -61,6 +61,9 @@ class MirrorConfig:
         ca_port, ca_repeater_port, pva_port, pva_broadcast_port: 0 takes a free one.
         audit_path: the file of the audit; None keeps none.
         image_limit: bytes of an image that Channel Access still serves as a waveform.
+        image_process: attributes that may have more than 256 kB are served by a process of their own.
+        ca_images_port, pva_images_port: of that process; 0 takes a free one.
+        withheld: PV names that are not served, since another process has them.
     """
 
     devices: tuple[MirroredDevice, ...] = ()
@@ -74,6 +77,10 @@ class MirrorConfig:
     audit_bytes: int = 10_000_000
     access: tuple[Rule, ...] = DEFAULT_RULES
     image_limit: int = 4 << 20
+    image_process: bool = True
+    ca_images_port: int = 0
+    pva_images_port: int = 0
+    withheld: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         names = [device.name.lower() for device in self.devices]

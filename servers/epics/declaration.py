@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from servers.epics import names
-from servers.epics.records import Facts, Kind
+from servers.epics.records import Facts, Kind, may_be_large
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class AttributeSpec:
     text_limit: int
     facts: Facts
     colour: str = ""  # layout of a colour image
+
+    @property
+    def is_large(self) -> bool:
+        return may_be_large(self.kind, self.rank, self.max_length)
 
     @property
     def is_text_image(self) -> bool:

@@ -24,6 +24,9 @@ class Registry(Protocol):
     def unregister(self, device: str, parts: Collection[str]) -> None:
         """Serve nothing of these attributes and commands any more; their clients are disconnected."""
 
+    def refer(self, device: str, wanted: MirroredDevice, spec: DeviceSpec | None) -> None:
+        """Have another process serve the part of a device that this one does not; None: nothing of it any more."""
+
 
 class DeviceRecords:
     """The attributes and commands of one device, by name.

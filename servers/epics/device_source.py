@@ -33,6 +33,7 @@ from servers.epics.lanes import Lanes
 from servers.epics.losswatch import LossWatch
 from servers.epics.readings import UNREACHABLE, Readings, error_text
 from servers.epics.records import Put, PutHandler, Record
+from servers.epics.share import Share
 from servers.epics.subscriptions import Subscriptions
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class DeviceSource:
         name: full Tango name, ``tango://HOST:PORT/a/b/c``, with ``#dbase=no`` where there is no database.
         wanted: how a site wants it mirrored.
         losses: of its server; hears of each event.
+        share: what of it this process serves.
         wake: asks the upkeep thread to call ``upkeep`` soon; in any thread.
     """
 
@@ -69,9 +71,10 @@ class DeviceSource:
         counters: Counters,
         losses: LossWatch,
         *,
+        share: Share = Share.ALL,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
-        self.name, self.wanted = name, wanted
+        self.name, self.wanted, self._share, self._registry = name, wanted, share, registry
         self.wake = wake
         self.linked = False
         self._problem = "not connected yet"
@@ -152,6 +155,7 @@ class DeviceSource:
         self._closed = True
         self.linked, self._problem = False, "no longer mirrored"
         self.records.close()
+        self._registry.refer(self.name, self.wanted, None)
 
     def close(self) -> None:
         """Leave the device. Waits for the puts under way (Tango ends them at 3 s)."""
@@ -188,8 +192,10 @@ class DeviceSource:
     def _ask(self) -> list[AttributeSource]:
         """Ask the device what it has and make its records so; returns the new attributes."""
         self._is_outdated = False
-        self.spec = read_device(self.proxy, self.wanted)
+        spec = read_device(self.proxy, self.wanted)
+        self.spec = self._share.of(spec)
         new = self.records.follow(self.spec, self.wanted)
+        self._registry.refer(self.name, self.wanted, spec)
         self._readings.timetable.begin(self.records.attributes.values(), self.wanted.period)
         for note in self.records.notes:
             if note not in self._notes:
@@ -295,8 +301,7 @@ class DeviceSource:
             self._comparisons.settle(attribute)
 
     def _adopt_configuration(self, attribute: AttributeSource, info: Any) -> None:
-        known = {"precision": attribute.spec.facts.precision, "hysteresis": attribute.spec.facts.hysteresis}
-        facts = facts_of(info, known)
+        facts = facts_of(info, attribute.spec.facts.declared)
         if names.fits_ca_enum(facts.labels) != names.fits_ca_enum(attribute.readback.facts.labels):
             self.look_again()  # other PVs
         elif facts != attribute.readback.facts:

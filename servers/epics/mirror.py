@@ -21,13 +21,16 @@ from servers.epics.access import Access
 from servers.epics.audit import Audit
 from servers.epics.ca import ChannelAccess
 from servers.epics.configuration import MirrorConfig, MirroredDevice
+from servers.epics.declaration import DeviceSpec
 from servers.epics.device_source import Counters, DeviceSource
 from servers.epics.failures import failure
 from servers.epics.gate import Gate
+from servers.epics.image_process import ImageProcess
 from servers.epics.linkwatch import LinkWatch
 from servers.epics.names import Clash, NameBook
 from servers.epics.pva import PvAccess
 from servers.epics.records import Record
+from servers.epics.share import Share
 from servers.epics.upkeep import ServerUpkeep
 
 __all__ = ["Mirror", "MirrorConfig", "MirroredDevice", "PvEntry"]
@@ -65,14 +68,16 @@ class Mirror:
     >>> mirror.stop()
     """
 
-    def __init__(self, config: MirrorConfig) -> None:
+    def __init__(self, config: MirrorConfig, *, share: Share | None = None, audit: Audit | None = None) -> None:
         self.config = config
+        self.share = share or (Share.SMALL if config.image_process else Share.ALL)
         self.access = Access(config.access)
-        self.audit = Audit(config.audit_path, max_bytes=config.audit_bytes)
+        self.audit = audit or Audit(config.audit_path, max_bytes=config.audit_bytes)
         self.gate = Gate(self.access, self.audit)
         self.ca = ChannelAccess(
             self.gate,
             lambda name: self._records.get(name),
+            elsewhere=lambda name: (self.images.find(name), self.images.report.ca_port),
             bind=config.bind,
             port=config.ca_port,
             repeater_port=config.ca_repeater_port,
@@ -84,6 +89,7 @@ class Mirror:
         self._owners: dict[str, dict[str, str]] = {}
         self._losers: dict[str, dict[tuple[str, str], Record]] = {}  # who else wants a name that is taken
         self._book = NameBook()
+        self.images = ImageProcess(config, self._book, self.audit)
         self._lock = threading.Lock()
         self._watch = LinkWatch()
         self._upkeeps: dict[str, ServerUpkeep] = {}
@@ -107,6 +113,8 @@ class Mirror:
         except BaseException:
             self.ca.stop()
             raise
+        if self.share is Share.SMALL:
+            self.images.start(self.pva.broadcast_port)
         self._started = time.monotonic()
         self._watch.start()
         self._sought = self.config.devices
@@ -122,6 +130,7 @@ class Mirror:
         self._find_now.set()
         self.ca.stop()
         self.pva.stop()
+        self.images.stop()
         # Not a daemon: Python must not end while another thread is inside Tango.
         closer = threading.Thread(target=self._leave_devices, name="epics-closer")
         closer.start()
@@ -146,6 +155,7 @@ class Mirror:
         self.config = config
         self.access.rules = config.access
         self.ca.refresh_rights()
+        self.images.reload(config)
         wanted = {device.name.lower(): device for device in config.devices}
         with self._placing:
             for name, source in list(self._devices.items()):
@@ -160,10 +170,18 @@ class Mirror:
         """All PVs that are served now, by name."""
         with self._lock:
             owner = {pv: (device, part) for device, pvs in self._owners.items() for pv, part in pvs.items()}
-            return [
-                PvEntry(name, *owner[name], record.kind.value, record.rank, record.handler is not None, record.level)
-                for name, record in sorted(self._records.items())
-            ]
+            records = {record: owner[name] for name, record in self._records.items()}
+        records |= self.images.served_records()
+        return [
+            PvEntry(record.name, *where, record.kind.value, record.rank, record.handler is not None, record.level)
+            for record, where in sorted(records.items(), key=lambda each: each[0].name)
+        ]
+
+    @property
+    def served(self) -> frozenset[str]:
+        """The names of all PVs that this process serves now."""
+        with self._lock:
+            return frozenset(self._records)
 
     @property
     def notes(self) -> list[str]:
@@ -183,8 +201,9 @@ class Mirror:
             for device in self._sought
             if device.name.lower() not in self._devices
         }
-        return {
+        own = {
             "uptime_s": time.monotonic() - self._started if self._started else 0.0,
+            "cpu_s": time.process_time(),
             "memory_bytes": psutil.Process().memory_info().rss,
             "pvs": len(self._records),
             "clashes": len(self.clashes),
@@ -205,6 +224,7 @@ class Mirror:
             "servers": servers,
             "devices": {source.name: source.problem for source in list(self._devices.values())} | unplaced,
         }
+        return self.images.added_to(own)
 
     def register(self, device: str, part: str, records: Iterable[Record]) -> None:
         """Serve the records of one attribute or command; a name that is taken already costs that PV only.
@@ -212,6 +232,8 @@ class Mirror:
         What is served already stays as it is.
         """
         for record in records:
+            if record.name in self.config.withheld:
+                continue
             with self._lock:
                 if self._records.get(record.name) is record:
                     continue
@@ -248,6 +270,12 @@ class Mirror:
         for heir, part, record in heirs:
             self.register(heir, part, [record])
 
+    def refer(self, device: str, wanted: MirroredDevice, spec: DeviceSpec | None) -> None:
+        """Have the large attributes of a device served by their own process, when this mirror has one."""
+        if self.share is Share.SMALL:
+            large = [attribute for attribute in spec.attributes if attribute.is_large] if spec is not None else []
+            self.images.refer(device, wanted, spec.prefix if spec is not None else "", large)
+
     def _leave_devices(self) -> None:
         self._finder.join()
         self._watch.stop()
@@ -283,7 +311,8 @@ class Mirror:
         if upkeep is None:
             upkeep = self._upkeeps[server] = ServerUpkeep(server, admin, self._watch)
             upkeep.start()
-        source = self._devices[key] = DeviceSource(name, device, self, self.counters, upkeep.losses)
+        source = DeviceSource(name, device, self, self.counters, upkeep.losses, share=self.share)
+        self._devices[key] = source
         upkeep.add(source)
 
     def _remove(self, name: str) -> None:

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 
 from p4p.server import DynamicProvider, Server, StaticProvider
+from p4p.server.raw import SharedPV
 
 from devices.core.errors import ConfigurationError
 from servers.epics.gate import Gate
@@ -58,6 +59,7 @@ class PvAccess:
         self._pvs: dict[str, Pv] = {}
         self._large: dict[str, LargeRecord] = {}
         self._large_provider = DynamicProvider("diptych-large", self)
+        self._large_names = StaticProvider("diptych-large-names")
         self._connections: weakref.WeakValueDictionary[str, PeerConnection] = weakref.WeakValueDictionary()
         self._due: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._later: deque[tuple[float, Job]] = deque()
@@ -72,7 +74,9 @@ class PvAccess:
         _demand_free(self.bind, self.port)
         beacon = self.bind if self.bind != "0.0.0.0" else "127.0.0.1"  # noqa: S104
         self._server = Server(
-            providers=[self._provider, self._large_provider],
+            # Channels are made by the first that can. The last one only answers searches and lists: p4p believes a
+            # DynamicProvider's "no" for 10 s, and does not list its names.
+            providers=[(self._provider, 0), (self._large_provider, 1), (self._large_names, 2)],
             useenv=False,  # configured by arguments, never by the environment of the parent
             conf={
                 "EPICS_PVAS_INTF_ADDR_LIST": self.bind,
@@ -112,6 +116,7 @@ class PvAccess:
         """Serve a record."""
         if record.is_large or record.rank == 2:
             self._large[record.name] = LargeRecord(self, record)
+            self._large_names.add(record.name, SharedPV())
             return
         pv = self._pvs[record.name] = Pv(self, record)
         self._provider.add(record.name, pv.shared)
@@ -125,11 +130,11 @@ class PvAccess:
                 self._provider.remove(name)
                 pv.shared.close(destroy=True)
             elif name in self._large:
+                self._large_names.remove(name)
                 self._large.pop(name).close()
 
-    def testChannel(self, name: str) -> bool | bytes:  # p4p calls it so, and the next one
-        # "Not yet" instead of "no": p4p would believe a "no" for 10 s.
-        return True if name in self._large else DynamicProvider.NotYet
+    def testChannel(self, name: str) -> bool:  # p4p calls it so, and the next one
+        return name in self._large
 
     def makeChannel(self, name: str, peer: str) -> object:
         large = self._large.get(name)
@@ -163,6 +168,7 @@ class PvAccess:
                 job()
             except Exception:
                 log.exception("PVAccess: a value cannot be posted, or a put not be answered")
+            del job  # not kept until the next one comes, with the client of it
 
 
 def _demand_free(bind: str, port: int) -> None:

@@ -84,8 +84,14 @@ class Facts:
     labels: tuple[str, ...] = ()
 
     @property
-    def has_bounds(self) -> bool:
-        return any(bound is not None for bound in (*self.limits, *self.warning, *self.alarm))
+    def declared(self) -> dict[str, Any]:
+        """What a device says of itself and its Tango configuration may not, as in its description."""
+        return {
+            "precision": self.precision,
+            "hysteresis": self.hysteresis,
+            "archive": {"absolute": self.archive_deadband},
+            "change": {"absolute": self.monitor_deadband},
+        }
 
 
 @dataclass(slots=True)
@@ -118,7 +124,12 @@ Listener = Callable[[], None]
 PutHandler = Callable[[Put], None]
 
 
-LARGE_BYTES = 256 << 10  # what may be larger counts as large
+LARGE_BYTES = 256 << 10
+
+
+def may_be_large(kind: Kind, rank: int, max_length: int) -> bool:
+    """Whether an array of this type can have more than 256 kB; it would delay other values."""
+    return bool(rank) and kind is not Kind.STRING and max_length * kind.dtype.itemsize > LARGE_BYTES
 
 
 class Record:
@@ -127,7 +138,7 @@ class Record:
     Attributes:
         name: the full PV name.
         kind, rank, max_length: element type; 0 scalar, 1 array, 2 image (rows, columns); elements at most.
-        text_limit: of a string, bytes at most.
+        text_limit: of a string, characters at most.
         handler: takes a put whose value was converted already; None for a read-only record.
         call: takes a put whose value are arguments by name; None for a record that runs no command.
         takes_anything: a put of any value runs it (a command without arguments).
@@ -178,12 +189,7 @@ class Record:
 
     @property
     def is_large(self) -> bool:
-        """Whether its values may be so large that they would delay others."""
-        return (
-            bool(self.rank)
-            and self.kind is not Kind.STRING
-            and self.max_length * self.kind.dtype.itemsize > LARGE_BYTES
-        )
+        return may_be_large(self.kind, self.rank, self.max_length)
 
     @property
     def source(self) -> Record:
@@ -259,8 +265,8 @@ class Record:
         if not isinstance(raw, str | int | float | np.generic):
             raise BadValueError(f"{self.name} = {raw!r} is not a text")
         text = str(raw)
-        if len(text.encode()) > self.text_limit:
-            raise RangeError(f"{self.name}: {len(text.encode())} bytes of text, more than {self.text_limit}")
+        if len(text) > self.text_limit:
+            raise RangeError(f"{self.name}: {len(text)} characters of text, more than {self.text_limit}")
         return text
 
     def _texts(self, raw: Any) -> list[str]:

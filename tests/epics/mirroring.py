@@ -103,7 +103,13 @@ def tango_server() -> Iterator[TangoServer]:
 
 def config_of(devices: tuple[MirroredDevice, ...], **more: Any) -> MirrorConfig:
     """A mirror of these devices on free ports."""
-    free = {"ca_port": 0, "ca_repeater_port": free_port(), "pva_port": 0, "pva_broadcast_port": free_port()}
+    free = {
+        "image_process": False,
+        "ca_port": 0,
+        "ca_repeater_port": free_port(),
+        "pva_port": 0,
+        "pva_broadcast_port": free_port(),
+    }
     return MirrorConfig(**({"devices": devices} | free | more))
 
 
@@ -115,7 +121,13 @@ def config_for(server: TangoServer, **more: Any) -> MirrorConfig:
         ),
         MirroredDevice(server.name(server.described)),
     )
-    free = {"ca_port": 0, "ca_repeater_port": free_port(), "pva_port": 0, "pva_broadcast_port": 0}
+    free = {
+        "image_process": False,
+        "ca_port": 0,
+        "ca_repeater_port": free_port(),
+        "pva_port": 0,
+        "pva_broadcast_port": 0,
+    }
     return MirrorConfig(**({"devices": devices} | free | more))
 
 
