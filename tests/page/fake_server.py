@@ -63,6 +63,8 @@ class FakeServer:
         self.received: list[Update] = []
         self.on_write: dict[str, Callable[[Any], Coroutine[Any, Any, str]]] = {}
         self.hello: Update = {"facility": "test hall", "version": "0.1.0", "token": "tok", "writable": True}
+        #: True: as a PVWS server, without greeting and acknowledgement.
+        self.plain = False
         #: False: no socket is opened any more.
         self.open = True
         #: True: the sockets stay open, and nothing comes from them.
@@ -163,7 +165,8 @@ class FakeServer:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self._sockets[socket] = set()
-        await socket.send_json({"type": "hello", "protocol": 1, "time": time.time(), **self.hello})
+        if not self.plain:
+            await socket.send_json({"type": "hello", "protocol": 1, "time": time.time(), **self.hello})
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT and not self.silent:
@@ -201,8 +204,11 @@ class FakeServer:
             answer = {"ok": True, "message": text}
         except ValueError as error:
             answer = {"ok": False, "message": str(error)}
-        with contextlib.suppress(ConnectionError):
-            await socket.send_json({"type": "ack", "id": message["id"], **answer})
+        if self.plain and not answer["ok"]:
+            await socket.send_json({"type": "error", "message": answer["message"]})
+        elif not self.plain:
+            with contextlib.suppress(ConnectionError):
+                await socket.send_json({"type": "ack", "id": message["id"], **answer})
 
     def _merged(self, pv: str, changes: Update) -> Update:
         known = self.pvs.setdefault(pv, {"connected": True, "severity": "NONE", "readonly": False})

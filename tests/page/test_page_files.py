@@ -30,7 +30,7 @@ def test_the_page_needs_no_exception_from_its_security_policy() -> None:
 def test_the_page_loads_nothing_from_other_places() -> None:
     for name in ("index.html", "page.js", "style.css"):
         text = (PAGE / name).read_text()
-        outside = {found for found in re.findall(r"\b(?:https?|wss?)://[^\s\"'`)]+", text)}
+        outside = set(re.findall(r"\b(?:https?|wss?)://[^\s\"'`)]+", text))
         # Names of XML vocabularies are no addresses.
         assert outside <= {"http://www.w3.org/2000/svg"}, name
 

@@ -369,6 +369,29 @@ def test_a_server_that_takes_no_writes_is_for_looking_only(serve: Serve, visit: 
     assert server.writes() == []
 
 
+def test_a_server_without_the_additions_works_too(serve: Serve, visit: Visit) -> None:
+    async def refuse(value: object) -> str:
+        raise ValueError("SP: out of range")
+
+    server = serve(
+        main=panel(widget("textentry", 10, 10, 150, 30, pv_name="SP"), widget("checkbox", 10, 50, pv_name="ON"))
+    )
+    server.plain = True
+    server.pvs["SP"] = {"vtype": "VDouble", "value": 4.2, "severity": "NONE", "readonly": False}
+    server.pvs["ON"] = {"vtype": "VEnum", "value": 0, "text": "Off", "labels": ["Off", "On"], "severity": "UNDEFINED"}
+    server.on_write["SP"] = refuse
+    page = visit(server)
+    expect(page.locator("[data-pv=ON]")).to_have_attribute("data-sev", "DISCONNECTED")
+    server.put("ON", severity="NONE")
+    page.get_by_role("checkbox").click()
+    expect(page.get_by_role("status").get_by_text("sent")).to_be_visible()
+    expect(page.get_by_role("checkbox")).to_be_checked()
+    page.get_by_role("textbox").fill("99")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="1 new message").click()
+    expect(page.get_by_label("Messages")).to_contain_text("SP: out of range")
+
+
 def test_a_tablet_taps(serve: Serve, visit: Visit) -> None:
     server = serve(main=panel(widget("combo", 10, 10, 150, 40, pv_name="MODE")))
     server.put("MODE", **MODE)
