@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from caproto import SubscriptionType
@@ -13,37 +14,65 @@ from servers.epics.records import Reading
 if TYPE_CHECKING:
     from servers.epics.ca import ChannelAccess
 
-UPDATE = SubscriptionType.DBE_VALUE | SubscriptionType.DBE_LOG
+# Plain numbers: flags are ten times as slow, and this is done for each update.
+UPDATE = int(SubscriptionType.DBE_VALUE | SubscriptionType.DBE_LOG)
+ALARM, PROPERTY = int(SubscriptionType.DBE_ALARM), int(SubscriptionType.DBE_PROPERTY)
+WAITING = 16  # values of a scalar that wait for the loop; then the oldest is skipped
 
 
 class Monitor:
-    """The subscribers to one view."""
+    """The subscribers to one view.
+
+    Attributes:
+        is_due: it is in the server's queue.
+    """
 
     def __init__(self, server: ChannelAccess, view: View) -> None:
         self.view = view
         self.subscriptions: list[Subscription] = []
-        self._server = server
         self.is_due = False
-        self._remember(view.record.reading)
+        self._server = server
+        record = view.record
+        is_plain = view.is_value and record.rank == 0 and record.source is record
+        # Of an array, and of what is derived from another record, the newest is wanted when the loop gets to it.
+        self._waiting: deque[Reading] | None = deque(maxlen=WAITING) if is_plain else None
+        self._remember(record.reading)
 
     def changed(self) -> None:
         """Called in any thread when the record changed."""
-        if self.is_due:
+        if self._waiting is not None:
+            self._server.coalesced += len(self._waiting) == WAITING
+            self._waiting.append(self.view.record.reading)
+        elif self.is_due:
             self._server.coalesced += 1
-        else:
+        if not self.is_due:
             self.is_due = True
             self._server.enqueue(self)
 
-    def publish(self, reading: Reading, touched: set[Circuit]) -> None:
-        """Queue a value for all who want this kind of change; in the loop."""
+    def publish(self, newest: Reading, touched: set[Circuit]) -> None:
+        """Queue what waits for all who want this kind of change; in the loop.
+
+        Args:
+            newest: the reading of the record, where only that one is wanted.
+        """
+        if self._waiting is None:
+            self._publish(newest, touched)
+            return
+        while self._waiting:
+            self._publish(self._waiting.popleft(), touched)
+        self._publish(self.view.record.reading, touched)  # two threads may have come in the wrong order
+
+    def _publish(self, reading: Reading, touched: set[Circuit]) -> None:
         mask = self._changes(reading)
+        if not mask:
+            return
         self._remember(reading)
         payloads: dict[tuple[int, int], tuple[bytes, int]] = {}
         for subscription in self.subscriptions:
             if subscription.mask & mask:
-                key = (int(subscription.data_type), subscription.count)
+                key = subscription.data_type, subscription.count
                 if key not in payloads:
-                    payloads[key] = self.view.payload(subscription.data_type, subscription.count, reading)
+                    payloads[key] = self.view.payload(*key, reading)
                 subscription.circuit.update(subscription, *payloads[key])
                 touched.add(subscription.circuit)
                 self._server.updates += 1
@@ -52,15 +81,16 @@ class Monitor:
         self._reading, self._facts = reading, self.view.record.facts
         self._field = None if self.view.is_value else self.view.value(reading)
 
-    def _changes(self, reading: Reading) -> SubscriptionType:
-        mask = SubscriptionType(0)
+    def _changes(self, reading: Reading) -> int:
+        """What kinds of change, as a mask of DBE flags, since the reading that was published last."""
         if not self.view.is_value:
-            return UPDATE if self.view.value(reading) != self._field else mask
+            return UPDATE if self.view.value(reading) != self._field else 0
+        mask, former = 0, self._reading
         if self.view.record.facts is not self._facts:
-            mask |= SubscriptionType.DBE_PROPERTY
-        if reading is not self._reading:
-            if reading.alarm != self._reading.alarm:
-                mask |= SubscriptionType.DBE_ALARM
-            if reading.value is not self._reading.value or not mask:
+            mask = PROPERTY
+        if reading is not former:
+            if reading.alarm is not former.alarm and reading.alarm != former.alarm:
+                mask |= ALARM
+            if reading.value is not former.value or not mask:
                 mask |= UPDATE
         return mask
