@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,6 +20,8 @@ from servers.epics.records import Facts, Kind, Reading, Record
 if TYPE_CHECKING:
     from servers.epics.pva import PvAccess
 
+log = logging.getLogger(__name__)
+
 
 class Pv:
     """One record as PVAccess serves it; the handler of its SharedPV."""
@@ -26,27 +30,27 @@ class Pv:
         self.record = record
         self.connected = False
         self._server = server
-        self._pending = False
         self._facts: Facts | None = None
+        self._posting = threading.Lock()  # what is posted last is the newest, whichever thread it comes from
         self.shared = SharedPV(handler=self)
 
     def changed(self) -> None:
-        """Called in any thread when the record changed."""
-        if self._pending:
-            self._server.coalesced += 1
-        else:
-            self._pending = True
-            self._server.enqueue(self.post)
+        """Called in any thread when the record changed: post the newest Reading, and the facts when they changed.
 
-    def post(self) -> None:
-        """Post the newest Reading, and the facts when they changed."""
-        self._pending = False  # before the reading is taken: a change from now on marks it again
-        if self.connected:
-            self.shared.post(self._value(self.record.reading))
-            self._server.updates += 1
+        At once, as p4p only puts it into the clients' queues: a thread in between would cost more than the post.
+        """
+        with self._posting:
+            if self.connected:
+                try:
+                    self.shared.post(self._value(self.record.reading))
+                except Exception:  # of no concern to whoever published
+                    log.exception("PVAccess: %s cannot be posted", self.record.name)
+                else:
+                    self._server.updates += 1
 
     def silence(self) -> None:
-        self.connected = False
+        with self._posting:
+            self.connected = False
         self.record.unlisten(self.changed)
 
     def onFirstConnect(self, _: SharedPV) -> None:  # p4p calls it so
