@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import tango
 import yaml
 
@@ -20,6 +19,8 @@ from devices.core.errors import ConfigurationError
 from servers.epics.access import DEFAULT_RULES, Rule, rules_from
 from servers.epics.devices_file import read_devices
 from servers.epics.mirror import Mirror, MirrorConfig, MirroredDevice
+
+IMAGES_ABOVE = 2  # how far the ports of large attributes are above the others
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class EpicsMirrorProperties(Properties):
     ca_repeater: str = setting("127.0.0.1:5065", doc="HOST:PORT of the CA repeater, for beacons")
     pv_access: str = setting("127.0.0.1:5075", doc="HOST:PORT of PVAccess")
     pva_broadcast: str = setting("127.0.0.1:5076", doc="HOST:PORT of the PVAccess search, UDP")
+    image_process: bool = setting(True, doc="Attributes that may have more than 256 kB have a process of their own")
+    ca_images: str = setting("", doc="HOST:PORT of its Channel Access; none: 2 above that of channel_access")
+    pva_images: str = setting("", doc="HOST:PORT of its PVAccess; none: 2 above that of pv_access")
     devices: tuple[str, ...] = setting(
         (), doc="DEVICE or DEVICE=PREFIX each; empty: every device of the database that has a pv_prefix"
     )
@@ -50,8 +54,8 @@ class EpicsMirror(Device):
     version = attribute(str, doc="Version of Diptych")
     uptime = attribute(float, unit="s", precision=0, doc="Since the mirror began to serve")
     heartbeat = attribute(int, doc="Counts up once a second")
-    cpu = attribute(float, unit="%", precision=1, doc="CPU time of the mirror's process, of one core")
-    resident_memory = attribute(float, unit="MB", precision=1, doc="Resident memory of the mirror's process")
+    cpu = attribute(float, unit="%", precision=1, doc="CPU time of the mirror's processes, of one core")
+    resident_memory = attribute(float, unit="MB", precision=1, doc="Resident memory of the mirror's processes")
     loop_lag = attribute(float, unit="s", precision=4, doc="How late the Channel Access loop is")
     pvs = attribute(int, doc="PVs served now")
     clashes = attribute(int, doc="PV names that two things want; see list_pvs")
@@ -62,20 +66,19 @@ class EpicsMirror(Device):
     event_losses = attribute(int, doc="Losses of Tango events that were found and repaired")
     puts = attribute(int, doc="Writes by clients")
     refused_puts = attribute(int, doc="Writes refused")
+    image_starts = attribute(int, doc="How often the process for large attributes was started; more than 1: it died")
     device_names = attribute(str, shape=(2000,), doc="The devices mirrored")
     device_problems = attribute(str, shape=(2000,), doc="What is wrong with each device; empty when all is well")
 
     def build(self) -> None:
         self.mirror: Mirror | None = None
-        self._process = psutil.Process()
-        self._updates = (0, 0.0)
+        self._counted = (0.0, 0.0, 0.0)  # updates, s of CPU, and when
 
     async def connect(self) -> None:
         mirror = Mirror(await asyncio.to_thread(self._config))
         await asyncio.to_thread(mirror.start)
         self.mirror = mirror
         self.version.publish(importlib.metadata.version("diptych"))
-        self._process.cpu_percent()
 
     async def disconnect(self) -> None:
         mirror, self.mirror = self.mirror, None
@@ -90,22 +93,23 @@ class EpicsMirror(Device):
         found = self.mirror.statistics()
         self.uptime.publish(found["uptime_s"])
         self.heartbeat.publish(int(found["uptime_s"]))
-        self.cpu.publish(self._process.cpu_percent())
         self.resident_memory.publish(found["memory_bytes"] / 1e6)
         self.loop_lag.publish(found["ca_loop_lag_s"])
         self.pvs.publish(found["pvs"])
         self.clashes.publish(found["clashes"])
         self.ca_clients.publish(found["ca_clients"])
         self.pva_channels.publish(found["pva_connected_pvs"])
-        updates, now = found["ca_updates"] + found["pva_updates"], time.monotonic()
-        before, then = self._updates
-        self._updates = updates, now
-        if then:
-            self.update_rate.publish((updates - before) / (now - then))
+        updates, cpu, now = found["ca_updates"] + found["pva_updates"], found["cpu_s"], time.monotonic()
+        updates_before, cpu_before, then = self._counted
+        self._counted = updates, cpu, now
+        if then and cpu >= cpu_before:  # a process that was started again counts from 0
+            self.update_rate.publish((updates - updates_before) / (now - then))
+            self.cpu.publish(100.0 * (cpu - cpu_before) / (now - then))
         self.skipped.publish(found["ca_coalesced"] + found["pva_coalesced"])
         self.event_losses.publish(found["event_losses"])
         self.puts.publish(found["puts"])
         self.refused_puts.publish(found["refused_puts"])
+        self.image_starts.publish(found["image_starts"])
         names = sorted(found["devices"])
         self.device_names.publish(tuple(names))
         self.device_problems.publish(tuple(found["devices"][name] for name in names))
@@ -134,6 +138,8 @@ class EpicsMirror(Device):
         pva_host, pva_port = _endpoint("pv_access", wanted.pv_access)
         if host != pva_host:
             raise ConfigurationError(self.name, [f"channel_access and pv_access have two hosts: {host}, {pva_host}"])
+        ca_images = wanted.ca_images or f"{host}:{ca_port and ca_port + IMAGES_ABOVE}"
+        pva_images = wanted.pva_images or f"{host}:{pva_port and pva_port + IMAGES_ABOVE}"
         return MirrorConfig(
             devices=_devices(wanted.devices or _prefixed_devices(), wanted.devices_file),
             tango_host=os.environ.get("TANGO_HOST", ""),
@@ -145,6 +151,9 @@ class EpicsMirror(Device):
             audit_path=wanted.audit_file,
             access=_rules(wanted.access_file),
             image_limit=wanted.image_limit,
+            image_process=wanted.image_process,
+            ca_images_port=_endpoint("ca_images", ca_images)[1],
+            pva_images_port=_endpoint("pva_images", pva_images)[1],
         )
 
 

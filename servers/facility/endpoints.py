@@ -31,6 +31,7 @@ def table(facility: Facility, tango_host: str, states: Mapping[str, str | None],
     if facility.mirrors:
         rows.append(("EPICS Channel Access", facility.ports.endpoint("ca"), ""))
         rows.append(("EPICS PVAccess", facility.ports.endpoint("pva"), ""))
+        rows.append(("  images", facility.ports.endpoint("pva_images"), "and all other attributes over 256 kB"))
     if facility.panels is not None:
         rows.append(("panels in a browser", panels_address(facility), ""))
     for simulator in facility.simulators.values():

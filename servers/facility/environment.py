@@ -34,8 +34,8 @@ def facility_environment(ports: Ports, tango_host: str) -> dict[str, str]:
         "EPICS_CA_MAX_ARRAY_BYTES": str(CA_MAX_ARRAY_BYTES),
         "EPICS_PVA_ADDR_LIST": LOOPBACK,
         "EPICS_PVA_AUTO_ADDR_LIST": "NO",
-        # TCP search works across containers and NAT, and with two servers on one host.
-        "EPICS_PVA_NAME_SERVERS": ports.endpoint("pva"),
+        # TCP search works across containers and NAT, and with two servers on one host; large attributes have their own.
+        "EPICS_PVA_NAME_SERVERS": f"{ports.endpoint('pva')} {ports.endpoint('pva_images')}",
         "EPICS_PVA_BROADCAST_PORT": str(ports["pva_broadcast"]),
     }
 

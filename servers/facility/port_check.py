@@ -20,7 +20,8 @@ def needed(facility: Facility, *, own_database: bool) -> list[tuple[str, socket.
     if own_database:
         services.append(("tango", STREAM))
     if facility.mirrors:
-        services += [("ca", STREAM), ("ca", DATAGRAM), ("pva", STREAM)]
+        services += [(name, STREAM) for name in ("ca", "pva", "ca_images", "pva_images")]
+        services += [("ca", DATAGRAM), ("ca_images", DATAGRAM)]
     if facility.panels is not None:
         services.append(("panels", STREAM))
     return services

@@ -16,8 +16,10 @@ DEFAULT_PORTS: Final[Mapping[str, int]] = MappingProxyType(
         "tango": 10000,
         "ca": 5064,
         "ca_repeater": 5065,
+        "ca_images": 5066,
         "pva": 5075,
         "pva_broadcast": 5076,
+        "pva_images": 5077,
         "panels": 8080,
         "ingest": 8843,
         "leash": 9723,
@@ -79,5 +81,13 @@ class Ports:
         return self.bind if service == "tango" else LOOPBACK
 
     def with_services(self, services: Mapping[str, int]) -> Ports:
-        """The same table with more services, or other ports for known ones (numbers before the shift)."""
-        return replace(self, table=MappingProxyType({**self.table, **services}))
+        """The same table with more services, or other ports for known ones (numbers before the shift).
+
+        The ports of large attributes stay as far above those of the others as they are.
+        """
+        moved = {
+            f"{service}_images": services[service] + self.table[f"{service}_images"] - self.table[service]
+            for service in ("ca", "pva")
+            if service in services
+        }
+        return replace(self, table=MappingProxyType({**self.table, **moved, **services}))

@@ -160,10 +160,11 @@ def environment(mirror: Mirror) -> dict[str, str]:
 
 
 def pva_conf(mirror: Mirror) -> dict[str, str]:
+    images = f" 127.0.0.1:{mirror.images.report.pva_port}" if mirror.images.report.pva_port else ""
     return {
         "EPICS_PVA_ADDR_LIST": "127.0.0.1",
         "EPICS_PVA_AUTO_ADDR_LIST": "NO",
-        "EPICS_PVA_NAME_SERVERS": f"127.0.0.1:{mirror.pva.port}",
+        "EPICS_PVA_NAME_SERVERS": f"127.0.0.1:{mirror.pva.port}{images}",
         "EPICS_PVA_BROADCAST_PORT": str(mirror.pva.broadcast_port),
     }
 

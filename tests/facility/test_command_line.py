@@ -175,7 +175,8 @@ def test_env_leads_a_shell_to_the_facility_and_nowhere_else(lab: Up) -> None:
     assert environment["EPICS_CA_AUTO_ADDR_LIST"] == "NO"
     assert environment["EPICS_CA_SERVER_PORT"] == str(record["ports"]["ca"])
     assert environment["EPICS_CA_REPEATER_PORT"] == str(record["ports"]["ca_repeater"])
-    assert environment["EPICS_PVA_NAME_SERVERS"] == f"127.0.0.1:{record['ports']['pva']}"
+    servers = [f"127.0.0.1:{record['ports'][service]}" for service in ("pva", "pva_images")]
+    assert environment["EPICS_PVA_NAME_SERVERS"].split() == servers
     assert environment["EPICS_PVA_BROADCAST_PORT"] == str(record["ports"]["pva_broadcast"])
     assert int(environment["EPICS_CA_MAX_ARRAY_BYTES"]) > 4 << 20
 
