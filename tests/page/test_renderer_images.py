@@ -218,6 +218,19 @@ def test_an_image_comes_back_after_its_server(serve: Serve, visit: Visit) -> Non
     expect(here).to_have_attribute("data-sev", "NONE")
 
 
+def test_an_image_goes_on_when_the_graphics_card_takes_its_memory_back(serve: Serve, visit: Visit) -> None:
+    server = serve(main=image(autoscale=False, minimum=0.0, maximum=250.0))
+    server.show("CAM", np.array([[0, 50], [100, 250]], dtype=np.uint8).repeat(2, axis=1))
+    page = visit(server)
+    show_frame(page, 1)
+    lose = "e => e.getContext('webgl2').getExtension('WEBGL_lose_context').loseContext()"
+    page.locator(".image-area canvas").evaluate(lose)
+    expect(page.locator(".image")).to_have_attribute("data-painter", "2d")
+    server.show("CAM", np.array([[250, 50], [100, 0]], dtype=np.uint8).repeat(2, axis=1))
+    show_frame(page, 2)
+    assert [color(page, 0.1, 0.3)[0], color(page, 0.9, 0.7)[0]] == [255, 0]
+
+
 # Plots ----------------------------------------------------------------------------------------------------------------
 
 

@@ -214,6 +214,21 @@ def test_a_push_button_holds_while_it_is_pressed(serve: Serve, visit: Visit) -> 
     until(lambda: server.writes()[1:] == [("JOG", 0b1001)], page, "bit 2 is cleared, the others stay")
 
 
+def test_a_push_that_must_be_confirmed_never_stays_pressed(serve: Serve, visit: Visit) -> None:
+    button = widget(
+        "bool_button", 10, 10, 150, 40, pv_name="JOG", mode=1, show_confirm_dialog=2, confirm_message="Jog?"
+    )
+    server = serve(main=panel(button))
+    server.put("JOG", **SWITCH)
+    page = visit(server)
+    dialog = page.get_by_role("dialog", name="Jog?")
+    page.get_by_role("button", name="Off").click()
+    dialog.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Off").click()
+    dialog.get_by_role("button", name="OK").click()
+    until(lambda: server.writes() == [("JOG", 1), ("JOG", 0)], page, "pressed and released")
+
+
 def test_every_control_writes_what_the_pv_takes(serve: Serve, visit: Visit) -> None:
     server = serve(
         main=panel(

@@ -189,17 +189,13 @@ export class Container {
     return ask(demanded || own || DEFAULT_QUESTION, detail);
   }
 
-  /** Sends after all questions are answered, and shows busy and the result here. True: the device took it. */
-  async write(name: string, value: WriteValue, what: "push" | "release" | "both" | "asked" = "both"): Promise<boolean> {
+  /** Sends after all questions are answered, or "sure" without any; shows busy and the result. True: it was taken. */
+  async write(name: string, value: WriteValue, what: "push" | "release" | "both" | "sure" = "both"): Promise<boolean> {
     const pv = this.pvs.get(name);
     const reason = this.whyNot(pv);
     if (!pv || reason) return this.refuse(`not sent: ${reason}`);
     const detail = `${name} := ${textOfWrite(pv, value)}`;
-    const go =
-      what === "asked"
-        ? !pv.confirm || (await ask(pv.confirm, detail))
-        : await this.confirmed(detail, what, pv.confirm);
-    if (!go) return false;
+    if (what !== "sure" && !(await this.confirmed(detail, what, pv.confirm))) return false;
     this.note.busy();
     this.element.ariaBusy = "true";
     const ack = await this.panel.page.pvs.write(pv, value);

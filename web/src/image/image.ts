@@ -85,7 +85,7 @@ class ImageView {
     }
     this.element.append(row, this.readout.element, this.tools.element, this.measure.box);
     this.painter = painterFor(this.canvas);
-    this.canvas.addEventListener("webglcontextlost", () => this.fallBack());
+    this.canvas.addEventListener("webglcontextlost", this.fallBack);
     setAttribute(this.element, "data-painter", this.painter.kind);
     this.pv = new Pv(name, Date.now());
     widget.adopt(this.pv);
@@ -106,6 +106,8 @@ class ImageView {
     this.sizes.disconnect();
     this.widget.panel.page.frames.cancel(this.paint);
     this.view.close();
+    this.canvas.removeEventListener("webglcontextlost", this.fallBack);
+    this.painter.close();
   }
 
   private take(frame: Frame): void {
@@ -196,7 +198,7 @@ class ImageView {
   }
 
   /** The graphics card took its memory back, as with more images than it holds: go on without it. */
-  private fallBack(): void {
+  private readonly fallBack = (): void => {
     const plain = make("canvas");
     const context = plain.getContext("2d");
     if (!context) return;
@@ -209,7 +211,7 @@ class ImageView {
     this.isNew = this.frame !== undefined;
     setAttribute(this.element, "data-painter", this.painter.kind);
     this.request();
-  }
+  };
 
   private gestures(): Parameters<typeof takeGestures>[1] {
     const pixel = (x: number, y: number): readonly [number, number] =>

@@ -12,6 +12,8 @@ export interface Painter {
   setColors(colors: Uint8ClampedArray<ArrayBuffer>): void;
   /** Paints the loaded frame where `viewport` sees it. */
   paint(viewport: Viewport, contrast: Contrast): void;
+  /** Gives back what the graphics card holds. */
+  close(): void;
 }
 
 export function painterFor(canvas: HTMLCanvasElement): Painter {

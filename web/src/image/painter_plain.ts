@@ -36,6 +36,10 @@ export class PlainPainter implements Painter {
     context.drawImage(this.buffer, ...placed(frame, viewport));
   }
 
+  close(): void {
+    this.frame = undefined;
+  }
+
   private fill(frame: Frame, contrast: Contrast): void {
     this.buffer.width = frame.columns;
     this.buffer.height = frame.rows;

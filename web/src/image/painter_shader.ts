@@ -95,6 +95,11 @@ export class ShaderPainter implements Painter {
     gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
   }
 
+  // A browser has few contexts; those of closed panels would otherwise be kept until they are collected.
+  close(): void {
+    this.gl.getExtension("WEBGL_lose_context")?.loseContext();
+  }
+
   private store({ pixels }: Frame): Store {
     const { gl } = this;
     if (pixels instanceof Uint8Array)

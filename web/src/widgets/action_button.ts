@@ -119,12 +119,15 @@ async function run(widget: Container, actions: readonly Action[], targets: Reado
     const reason = action.type === "write_pv" ? widget.whyNot(targets.get(action.pv)) : "";
     if (reason) return void widget.refuse(`not sent: ${reason}`);
   }
-  if (!(await widget.confirmed(detail))) return;
+  const demanded = actions
+    .map((action) => (action.type === "write_pv" ? targets.get(action.pv)?.confirm : ""))
+    .find(Boolean);
+  if (!(await widget.confirmed(detail, "both", demanded))) return;
   for (const action of actions) {
     if (action.type === "write_pv") {
       const pv = targets.get(action.pv) as Pv;
       try {
-        if (!(await widget.write(action.pv, parseTyped(action.value, pv), "asked"))) return;
+        if (!(await widget.write(action.pv, parseTyped(action.value, pv), "sure"))) return;
       } catch (error) {
         return void widget.refuse(messageOf(error));
       }

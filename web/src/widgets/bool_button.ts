@@ -47,39 +47,62 @@ export function drawBoolButton(widget: Container): void {
   draw();
   widget.show(draw);
 
-  const set = (on: boolean): void => {
-    if (current) void widget.write(current.name, withBit(current.number || 0, bit, on), on ? "push" : "release");
+  const set = (on: boolean, what: "push" | "release" | "sure"): void => {
+    if (current) void widget.write(current.name, withBit(current.number || 0, bit, on), what);
   };
-  if (properties.option("mode") === "toggle")
+  const mode = properties.option("mode");
+  if (mode === "toggle")
     element.addEventListener("click", () => {
-      if (mayUse(widget, current) && current) set(!isOn(current, bit));
+      if (!mayUse(widget, current) || !current) return;
+      const on = !isOn(current, bit);
+      set(on, on ? "push" : "release");
     });
-  else hold(element, properties.option("mode") === "push", () => mayUse(widget, current), set);
+  else
+    hold(element, {
+      may: () => {
+        if (!mayUse(widget, current) || !current) return Promise.resolve(false);
+        return widget.confirmed(`${current.name}: ${properties.text("name")}`, "push", current.confirm);
+      },
+      press: () => set(mode === "push", "sure"),
+      release: () => set(mode !== "push", "sure"),
+    });
 }
 
-/** Sets while it is pressed, by pointer or by the space bar, and unsets however the press ends. */
-function hold(element: HTMLElement, pressed: boolean, may: () => boolean, set: (on: boolean) => void): void {
-  let held = false;
-  const press = (): void => {
-    if (held || !may()) return;
-    held = true;
-    set(pressed);
+interface Holding {
+  /** Whether the press may be sent; may ask, and take its time. */
+  may(): Promise<boolean>;
+  press(): void;
+  release(): void;
+}
+
+/**
+ * Sends a press and, however the press ends, its release: never the one without the other, and never in another order. A
+ * press that must be confirmed is over when it is: press and release are then sent together.
+ */
+function hold(element: HTMLElement, { may, press, release }: Holding): void {
+  let pressed: Promise<boolean> | undefined;
+  const begin = (): void => {
+    pressed ??= may().then((allowed) => {
+      if (allowed) press();
+      return allowed;
+    });
   };
-  const release = (): void => {
-    if (!held) return;
-    held = false;
-    set(!pressed);
+  const end = (): void => {
+    const ending = pressed;
+    pressed = undefined;
+    void ending?.then((sent) => {
+      if (sent) release();
+    });
   };
   element.addEventListener("pointerdown", (event) => {
     element.setPointerCapture(event.pointerId);
-    press();
+    begin();
   });
-  for (const end of ["pointerup", "pointercancel", "lostpointercapture", "blur"])
-    element.addEventListener(end, release);
+  for (const over of ["pointerup", "pointercancel", "lostpointercapture", "blur"]) element.addEventListener(over, end);
   element.addEventListener("keydown", (event) => {
-    if ([" ", "Enter"].includes(event.key) && !event.repeat) press();
+    if ([" ", "Enter"].includes(event.key) && !event.repeat) begin();
   });
   element.addEventListener("keyup", (event) => {
-    if ([" ", "Enter"].includes(event.key)) release();
+    if ([" ", "Enter"].includes(event.key)) end();
   });
 }
