@@ -6,7 +6,7 @@ FACILITY ?= dbconfig/demo.json
 BIN      := .venv/bin
 STAMP    := .venv/.installed
 
-.PHONY: up test test-production lint bench soak web web-check clean
+.PHONY: up test test-production lint bench soak web web-check screenshots clean
 
 up: $(STAMP)
 	@exec $(BIN)/diptych up $(FACILITY)
@@ -38,6 +38,10 @@ web: web/node_modules
 web-check: web/node_modules
 	cd web && npm run check && npm test && npx vite build --logLevel warn --outDir build/page
 	diff -r web/build/page servers/web/page
+
+# Pictures of the demo's panels for the documentation, docs/img/panel-*.png.
+screenshots: $(STAMP)
+	$(BIN)/python -m tests.support.screenshots
 
 web/node_modules: web/package-lock.json
 	cd web && npm ci --no-audit --no-fund
