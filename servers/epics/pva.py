@@ -1,8 +1,8 @@
 """The PVAccess server: records as NTScalar, NTScalarArray, NTEnum and NTNDArray, through p4p.
 
 A PV without a client costs a closed SharedPV; it is opened, with the newest Reading, when the first client comes.
-Values are posted for PVs that have a client only, by whoever publishes them; large ones by a thread of the server, which
-also answers puts. The put handlers run in p4p's own threads and return at once.
+Values are posted for PVs that have a client only: by whoever publishes them, large ones by a thread of the server, which
+answers puts, too. The put handlers run in p4p's own threads and return at once.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class PvAccess:
         return found
 
     def enqueue(self, job: Job) -> None:
-        """Post a large value, or answer a put: in this order, so that what a put changed is there when its client hears."""
+        """Post a large value, or answer a put: in this order, so that a client hears after what its put changed."""
         self._due.put(job)
 
     def enqueue_later(self, job: Job) -> None:
