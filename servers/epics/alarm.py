@@ -57,29 +57,31 @@ GOOD = Alarm()
 UNDEFINED = Alarm(Severity.INVALID, Status.UDF, "no value yet")
 
 
-def judge(quality: Quality, value: Any, warning: Bounds, alarm: Bounds) -> Alarm:
+def judge(quality: Quality, value: Any, warning: Bounds, alarm: Bounds, hysteresis: float = 0.0) -> Alarm:
     """The EPICS alarm of a Tango quality; the bounds only say which side, the judge was the device.
 
     Args:
         value: a number or an array; in an array the outermost element decides.
+        hysteresis: how far inside a bound the value may be when the device still holds the alarm.
     """
     if quality in (Quality.VALID, Quality.CHANGING):
         return GOOD
     if quality is Quality.INVALID:
         return Alarm(Severity.INVALID, Status.READ, "the value is invalid")
     if quality is Quality.ALARM:
-        status = _side(value, alarm, Status.LOLO, Status.HIHI)
+        status = _side(value, alarm, hysteresis, Status.LOLO, Status.HIHI)
         return Alarm(Severity.MAJOR, status, status.name)
-    status = _side(value, warning, Status.LOW, Status.HIGH)
+    status = _side(value, warning, hysteresis, Status.LOW, Status.HIGH)
     return Alarm(Severity.MINOR, status, status.name)
 
 
-def _side(value: Any, bounds: Bounds, low: Status, high: Status) -> Status:
+def _side(value: Any, bounds: Bounds, hysteresis: float, low: Status, high: Status) -> Status:
     lowest, highest = _extremes(value)
-    if bounds[1] is not None and highest >= bounds[1]:
-        return high
-    if bounds[0] is not None and lowest <= bounds[0]:
-        return low
+    for held in (0.0, hysteresis):
+        if bounds[1] is not None and highest >= bounds[1] - held:
+            return high
+        if bounds[0] is not None and lowest <= bounds[0] + held:
+            return low
     return Status.STATE
 
 

@@ -207,7 +207,7 @@ class AttributeSource:
         if self.spec.type_name == "state" and quality is not Quality.INVALID and self.spec.rank == 0:
             return judge_state(value)
         facts = self.readback.facts
-        return judge(quality, value, facts.warning, facts.alarm)
+        return judge(quality, value, facts.warning, facts.alarm, facts.hysteresis)
 
     def _show_setpoint(self, value: Any, timestamp_ns: int) -> None:
         setpoint = self.setpoint

@@ -7,6 +7,7 @@ its value is read of costs nothing more.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from caproto import ChannelType
 
 from servers.epics import dbr
 from servers.epics.alarm import Alarm, Severity, Status
+from servers.epics.filters import Filter, filter_of
 from servers.epics.records import Facts, Kind, Reading, Record
 
 SEVERITIES = tuple(severity.name for severity in Severity)
@@ -25,6 +27,9 @@ ENUM_LABEL_FIELDS = (
 )  # fmt: skip
 STRING, INT, CHAR, DOUBLE = ChannelType.STRING, ChannelType.INT, ChannelType.CHAR, ChannelType.DOUBLE
 LONG, ENUM = ChannelType.LONG, ChannelType.ENUM
+
+WHOLE = Filter()
+TEXT_BYTES = 2  # of a character at most: Tango has latin-1, Channel Access is given UTF-8
 
 Getter = Callable[[Record], Any]
 Field = tuple[ChannelType, Sequence[str], Getter]  # native type, labels, value
@@ -47,7 +52,7 @@ class View:
     ) -> None:
         self.name, self.record, self._labels = name, record, labels
         self.native = CHAR if as_text else native
-        self.count = max(count, record.text_limit) if as_text else count
+        self.count = max(count, TEXT_BYTES * record.text_limit) if as_text else count
         self.as_text = as_text
 
     @property
@@ -56,6 +61,10 @@ class View:
 
     def value(self, reading: Reading) -> Any:
         raise NotImplementedError
+
+    def passes(self, sent: Reading, reading: Reading) -> bool:
+        """Whether a changed value is worth an update after the one that was sent."""
+        return True
 
     def facts(self) -> Facts:
         return Facts()
@@ -75,7 +84,10 @@ class View:
             head = b"".join(word.to_bytes(2, "big") for word in (int(reading.alarm.status), severity, 1, severity))
             return head + value[: dbr.STRING_BYTES], 1
         base = ChannelType(data_type % 7)
-        value, length = dbr.encode(self.value(reading), base, self.labels)
+        shown = self.value(reading)
+        if base is CHAR and self.native is CHAR and isinstance(shown, str):
+            shown = _fitting(shown, self.count)
+        value, length = dbr.encode(shown, base, self.labels)
         if 0 < count < length:
             value, length = value[: len(value) // length * count], count
         writable = self.is_value and self.record.handler is not None
@@ -85,9 +97,11 @@ class View:
 class ValueView(View):
     is_value = True
 
-    def __init__(self, name: str, record: Record, *, as_text: bool = False) -> None:
+    def __init__(self, name: str, record: Record, *, as_text: bool = False, wanted: Filter = WHOLE) -> None:
         native = dbr.native(record)
-        count = record.text_limit if record.kind is Kind.STRING and native is CHAR else record.max_length
+        self._filter, self._is_whole = wanted, wanted.is_whole or not record.rank
+        is_long_text = record.kind is Kind.STRING and native is CHAR
+        count = TEXT_BYTES * record.text_limit if is_long_text else record.max_length
         super().__init__(name, record, native, count, (), as_text=as_text)
 
     @property
@@ -95,7 +109,10 @@ class ValueView(View):
         return dbr.labels_of(self.record)
 
     def value(self, reading: Reading) -> Any:
-        return reading.value
+        return reading.value if self._is_whole else self._filter.part(reading.value)
+
+    def passes(self, sent: Reading, reading: Reading) -> bool:
+        return self._filter.passes(sent.value, reading.value)
 
     def payload(self, data_type: ChannelType, count: int, reading: Reading) -> tuple[bytes, int]:
         # Encoded data have no greatest length; clients made room for so many elements as the channel has.
@@ -122,7 +139,7 @@ def view(name: str, records: Callable[[str], Record | None]) -> View | None:
     """The view that a name asks for, or None when there is no such record or field.
 
     Args:
-        name: ``RECORD``, ``RECORD.FIELD``, either with ``$``.
+        name: ``RECORD``, ``RECORD.FIELD``, either with ``$``; ``RECORD.`` or ``RECORD.VAL`` with a filter.
         records: finds a record by its name.
     """
     as_text = name.endswith("$")
@@ -130,12 +147,24 @@ def view(name: str, records: Callable[[str], Record | None]) -> View | None:
     record = records(base)
     if record is None:
         return None
+    if match := re.fullmatch(r"(?:VAL)?([{\[].*)", field_name):
+        wanted = None if as_text else filter_of(match[1])
+        return None if wanted is None else ValueView(name, record, wanted=wanted)
     if field_name in ("", "VAL"):
         return None if as_text and not _is_text(record) else ValueView(name, record, as_text=as_text)
     field = field_of(record, field_name)
     if field is None or (as_text and field[0] is not STRING):
         return None
     return FieldView(name, record, field, as_text=as_text)
+
+
+def _fitting(text: str, most: int) -> str:
+    """A text of at most so many bytes; one that is longer than its channel ends with its length."""
+    raw = text.encode()
+    if len(raw) <= most:
+        return text
+    mark = f"... ({len(raw)} bytes)"
+    return raw[: max(0, most - len(mark))].decode("utf-8", "ignore") + mark
 
 
 def _is_text(record: Record) -> bool:

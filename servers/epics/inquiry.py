@@ -253,10 +253,15 @@ def facts_of(info: Any, declared: Mapping[str, Any] | None = None) -> Facts:
         warning=(_number(info.alarms.min_warning), _number(info.alarms.max_warning)),
         alarm=(_number(info.alarms.min_alarm), _number(info.alarms.max_alarm)),
         hysteresis=float(said.get("hysteresis") or 0.0),
-        archive_deadband=_number(info.events.arch_event.archive_abs_change.split(",")[-1]) or 0.0,
-        monitor_deadband=_number(info.events.ch_event.abs_change.split(",")[-1]) or 0.0,
+        archive_deadband=_deadband(info.events.arch_event.archive_abs_change, said.get("archive")),
+        monitor_deadband=_deadband(info.events.ch_event.abs_change, said.get("change")),
         labels=STATES_TUPLE if is_state else tuple(info.enum_labels),
     )
+
+
+def _deadband(text: str, declared: Mapping[str, Any] | None) -> float:
+    """The absolute dead-band: what the Tango configuration says (``-0.5,0.5`` or ``0.5``), or the device itself."""
+    return _number(text.split(",")[-1]) or float((declared or {}).get("absolute") or 0.0)
 
 
 def _number(text: str) -> float | None:

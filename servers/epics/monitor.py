@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from servers.epics.ca import ChannelAccess
 
 # Plain numbers: flags are ten times as slow, and this is done for each update.
-UPDATE = int(SubscriptionType.DBE_VALUE | SubscriptionType.DBE_LOG)
+VALUE, UPDATE = int(SubscriptionType.DBE_VALUE), int(SubscriptionType.DBE_VALUE | SubscriptionType.DBE_LOG)
 ALARM, PROPERTY = int(SubscriptionType.DBE_ALARM), int(SubscriptionType.DBE_PROPERTY)
 WAITING = 16  # values of a scalar that wait for the loop; then the oldest is skipped
 
@@ -36,6 +36,7 @@ class Monitor:
         is_plain = view.is_value and record.rank == 0 and record.source is record
         # Of an array, and of what is derived from another record, the newest is wanted when the loop gets to it.
         self._waiting: deque[Reading] | None = deque(maxlen=WAITING) if is_plain else None
+        self._sent = self._logged = record.reading
         self._remember(record.reading)
 
     def changed(self) -> None:
@@ -92,5 +93,16 @@ class Monitor:
             if reading.alarm is not former.alarm and reading.alarm != former.alarm:
                 mask |= ALARM
             if reading.value is not former.value or not mask:
-                mask |= UPDATE
+                mask |= self._update(reading)
         return mask
+
+    def _update(self, reading: Reading) -> int:
+        """DBE_VALUE, unless a filter holds it back, and DBE_LOG beyond the dead-band of archives (ADEL)."""
+        if not self.view.passes(self._sent, reading):
+            return 0
+        self._sent = reading
+        value, deadband = reading.value, self.view.record.facts.archive_deadband
+        if deadband and isinstance(value, int | float) and abs(value - self._logged.value) <= deadband:
+            return VALUE
+        self._logged = reading
+        return UPDATE

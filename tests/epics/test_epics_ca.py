@@ -17,46 +17,14 @@ from hypothesis import strategies as st
 
 from devices.core.errors import BusyError, ConfigurationError
 from servers.epics.access import Access, Client, Rule
-from servers.epics.alarm import GOOD, Alarm, Severity, Status
+from servers.epics.alarm import Alarm, Severity, Status
 from servers.epics.audit import Audit
 from servers.epics.ca import ChannelAccess
 from servers.epics.gate import Gate
-from servers.epics.records import Facts, Kind, Put, Reading, Record
+from servers.epics.records import Facts, Kind, Record
+from tests.epics.ca_bench import NS, Bench
 from tests.epics.mirroring import until
 from tests.epics.raw_client import RawClient
-
-NS = 1_700_000_000_250_000_000  # the time stamp of the readings
-FACTS = Facts(
-    unit="K", description="Cold finger", precision=3, limits=(0.0, 400.0), warning=(4.0, 310.0), alarm=(2.0, 350.0)
-)
-
-
-class Bench:
-    """A Channel Access server with a few records and no Tango."""
-
-    def __init__(self) -> None:
-        self.puts: list[Put] = []
-        self.gate = Gate(Access(), Audit(None))
-        labels = ("open", "red", "blue")
-        made = [
-            Record("T", Kind.FLOAT64, facts=FACTS),
-            Record("S", Kind.FLOAT64, facts=FACTS, handler=self.puts.append),
-            Record("E", Kind.ENUM, facts=Facts(labels=labels), handler=self.puts.append, level="expert"),
-            Record("N", Kind.STRING, text_limit=200, handler=self.puts.append),
-            Record("SHORT", Kind.STRING, text_limit=39),
-            Record("W", Kind.FLOAT32, rank=1, max_length=500, facts=FACTS, handler=self.puts.append),
-            Record("L", Kind.STRING, rank=1, max_length=5),
-            Record("B", Kind.BOOL),
-            Record("I", Kind.UINT16, rank=2, max_length=24),
-            Record("BIG", Kind.FLOAT64, rank=2, max_length=1_000_000),
-            Record("STREAM", Kind.FLOAT64, rank=1, max_length=20_000),
-        ]
-        self.records = {record.name: record for record in made}
-        self.server = ChannelAccess(self.gate, self.records.get, port=0, image_limit=1_000_000)
-        self.server.start()
-
-    def publish(self, name: str, value: Any, alarm: Alarm = GOOD) -> None:
-        self.records[name].publish(Reading(value, NS, alarm))
 
 
 @pytest.fixture
@@ -126,7 +94,7 @@ def test_text_is_whole_whatever_its_length(bench: Bench) -> None:
     bench.publish("N", text)
     with RawClient(bench.server.port) as client:
         channel = client.channel("N")
-        assert (channel.native_data_type, channel.native_data_count) == (ChannelType.CHAR, 200)
+        assert (channel.native_data_type, channel.native_data_count) == (ChannelType.CHAR, 400)  # bytes of UTF-8
         assert client.read(channel).data.tobytes().decode() == text
         assert client.read("N$").data.tobytes().decode() == text
         assert client.read("N.VAL$").data.tobytes().decode() == text

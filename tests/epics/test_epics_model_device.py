@@ -107,6 +107,19 @@ def test_the_judgement_of_the_device_is_the_severity_of_the_pv(
     assert abs(microseconds - (reading.time.tv_sec * 10**6 + reading.time.tv_usec)) <= 200_000  # it is polled
 
 
+def test_dead_bands_and_hysteresis_are_those_of_the_declaration(channels: RawClient) -> None:
+    assert channels.read("ALL1:Counter.MDEL").data[0] == 10.0
+    assert channels.read("ALL1:Counter.ADEL").data[0] == 100.0
+    assert channels.read("ALL1:Temperature_RBV.HYST").data[0] == 2.0
+    assert channels.put("ALL1:Temperature", [120.0]).status.success
+    assert channels.put("ALL1:Temperature", [118.5]).status.success  # not yet 2 K below the bound
+    channel = channels.channel("ALL1:Temperature_RBV")
+    until(lambda: channels.read(channel).data[0] == 118.5)
+    held = channels.read(channel, ChannelType.STS_DOUBLE).metadata
+    assert (held.severity, held.status) == (Severity.MAJOR, Status.HIHI)
+    channels.put("ALL1:Temperature", [100.0])
+
+
 def test_the_front_panel_moves_the_setpoint_and_the_readback(channels: RawClient, pva: Context) -> None:
     assert channels.put("ALL1:TurnFrontPanel", [88.0]).status.success
     until(lambda: channels.read("ALL1:Temperature").data[0] == 88.0, "the set point")

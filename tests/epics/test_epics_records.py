@@ -41,6 +41,13 @@ def test_a_quality_becomes_a_severity_and_the_bounds_say_which_side(
     assert (found.severity, found.status) == alarm
 
 
+def test_an_alarm_that_the_device_holds_by_hysteresis_keeps_its_side() -> None:
+    assert judge(Quality.ALARM, 349.0, WARNING, ALARM).status == Status.STATE
+    assert judge(Quality.ALARM, 349.0, WARNING, ALARM, 2.0).status == Status.HIHI
+    assert judge(Quality.WARNING, 5.5, WARNING, ALARM, 2.0).status == Status.LOW
+    assert judge(Quality.WARNING, 77.0, WARNING, ALARM, 2.0).status == Status.STATE
+
+
 def test_in_an_array_any_element_decides() -> None:
     curve = np.array([77.0, math.nan, 360.0, 78.0])
     assert judge(Quality.ALARM, curve, WARNING, ALARM).status == Status.HIHI
@@ -89,7 +96,7 @@ def test_what_a_client_sends_becomes_the_type_of_the_record(kind: Kind, raw: Any
         (Kind.UINT8, -1, RangeError),
         (Kind.ENUM, 3, RangeError),
         (Kind.ENUM, "green", BadValueError),
-        (Kind.STRING, "ä" * 21, RangeError),
+        (Kind.STRING, "ä" * 41, RangeError),
     ],
 )
 def test_what_does_not_fit_is_refused(kind: Kind, raw: Any, error: type[DiptychError]) -> None:
