@@ -104,9 +104,9 @@ class DeviceRecords:
             if self._closed:
                 return
             self._closed = True
-            self._registry.unregister(self._device, set(self._parts()))
         for command in self.commands.values():
-            command.close()
+            command.close()  # before its clients are disconnected: whoever waits for an operation is told
+        self._registry.unregister(self._device, set(self._parts()))
 
     def _parts(self) -> dict[str, AttributeSource | CommandSource]:
         return {**self.attributes, **{f"{name}()": command for name, command in self.commands.items()}}

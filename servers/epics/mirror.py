@@ -128,6 +128,8 @@ class Mirror:
             return
         self._stopping.set()
         self._find_now.set()
+        for device in list(self._devices.values()):
+            device.retire()  # whoever waits for an operation hears that the mirror goes, before the connection breaks
         self.ca.stop()
         self.pva.stop()
         self.images.stop()

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 # Clients share the port of beacons, and a beacon to 127.0.0.1 reaches one of them only (measured); this reaches all.
 LOOPBACK_GROUP = "224.0.0.128,1@127.0.0.1"
+ANSWER_TIMEOUT = 1.0  # s
 RETRY_PERIOD = 0.005  # s; how often a client without room is looked at again
 
 Job = Callable[[], None]
@@ -99,8 +100,8 @@ class PvAccess:
         """Close every PV and socket, and end the thread."""
         if self._thread is None:
             return
-        self._server.stop()
         self.remove([*self._pvs, *self._large])
+        self._server.stop()
         self._due.put(None)
         self._thread.join()
         self._thread = None
@@ -122,7 +123,11 @@ class PvAccess:
         self._provider.add(record.name, pv.shared)
 
     def remove(self, names: list[str]) -> None:
-        """Serve some records no more; their clients are disconnected and search again."""
+        """Serve some records no more; their clients are disconnected and search again.
+
+        Puts that have ended are answered first: a pvxs client whose channel goes meanwhile puts again when it is back.
+        """
+        self._wait_for_answers()
         for name in names:
             pv = self._pvs.pop(name, None)
             if pv is not None:
@@ -132,6 +137,13 @@ class PvAccess:
             elif name in self._large:
                 self._large_names.remove(name)
                 self._large.pop(name).close()
+
+    def _wait_for_answers(self) -> None:
+        """Wait until all answers that are due by now are on their way."""
+        if self._thread is not None and self._thread is not threading.current_thread():
+            sent = threading.Event()
+            self.enqueue(sent.set)
+            sent.wait(ANSWER_TIMEOUT)
 
     def testChannel(self, name: str) -> bool:  # p4p calls it so, and the next one
         return name in self._large
