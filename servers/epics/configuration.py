@@ -29,7 +29,7 @@ class MirroredDevice:
         period: s between two reads of what has no events.
         periods: pattern of attributes -> s, the first one that matches: without events they are read so often, with
             events they are not shown more often.
-        text_limit: bytes of a text, where the device does not say.
+        text_limit: characters of a text, where the device does not say.
 
     Tango's names are caseless, so these are too.
     """

@@ -120,6 +120,10 @@ class Cryostat(Device):
     def report(self, report: str) -> None:
         self._report = report
 
+    @attribute(dtype=int)
+    def spare_1(self) -> int:
+        return 1
+
     @attribute(dtype=tango.DevEncoded)
     def snapshot(self) -> tuple[str, bytes]:
         return "TRACE", bytes([1, 0, 255])

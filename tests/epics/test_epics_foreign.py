@@ -26,7 +26,7 @@ WANTED = """
   prefix: "LAB1:"
   pv_names: {{Limit: Quench, double: Twice}}
   mirror_commands: [Double, On, Off, Load, Purge]
-  leave_out: ["snap*"]
+  leave_out: ["SPARE_?"]
   period: 0.5
   periods: {{counter: 0.1}}
   text_limit: 300
@@ -68,7 +68,7 @@ def test_names_commands_and_what_is_left_out_are_as_the_file_says(mirrored: Mirr
         f"LAB1:{name}"
         for name in (
             "Pressure", "Heater", "Heater_RBV", "Mode", "Mode_RBV", "Drift", "Level", "Counter", "Quench", "Quench_RBV",
-            "Key", "Profile", "Map", "Table", "Report", "Report_RBV", "Sensor", "State", "Status",
+            "Key", "Profile", "Map", "Table", "Report", "Report_RBV", "Sensor", "Snapshot", "State", "Status",
             "Twice", "On", "Off",
         )
     }  # fmt: skip
@@ -94,7 +94,7 @@ def test_what_has_no_events_is_read_in_one_call_for_each_period(mirrored: Mirror
     cryostat.Calls()
     calls: list[Any] = []
     until(lambda: calls.extend(json.loads(cryostat.Calls())) or sum(len(names) > 1 for _, names in calls) > 3, "reads")
-    whole = ["counter", "drift", "level", "limit", "map", "profile", "report", "sensor", "table"]
+    whole = ["counter", "drift", "level", "limit", "map", "profile", "report", "sensor", "snapshot", "table"]
     reads = [names for _, names in calls if "counter" in names]  # Tango itself reads what has events
     assert {tuple(names) for names in reads} == {("counter",), tuple(whole)}
     assert sum(len(names) == 1 for names in reads) > 6  # four of five times the counter alone
@@ -103,11 +103,11 @@ def test_what_has_no_events_is_read_in_one_call_for_each_period(mirrored: Mirror
 
 
 def test_a_text_has_the_limit_of_the_file(cryostat: tango.DeviceProxy, channels: RawClient) -> None:
-    long = "öl " * 100  # 400 bytes
+    long = "öl " * 103  # 309 characters, 412 bytes
     cryostat.report = long
     until(lambda: channels.read("LAB1:Report_RBV").data.tobytes().decode() == long, "all of it is shown")
     refused = channels.put("LAB1:Report", long.encode())
-    assert b"400 bytes of text, more than 300" in bytes(refused.error_message)
+    assert b"309 characters of text, more than 300" in bytes(refused.error_message)
 
 
 # --- events
@@ -143,6 +143,8 @@ def test_what_has_archive_events_only_or_none_is_followed(cryostat: tango.Device
     assert channels.read("LAB1:Quench").data[0] == 250.0
     assert channels.put("LAB1:Key", [4711]).status.success
     assert channels.read("LAB1:Key").data[0] == 4711
+    assert channels.read("LAB1:Snapshot").data.tolist() == [1, 0, 255]
+    assert channels.read("LAB1:Snapshot:Format").data.tobytes().startswith(b"TRACE")
 
 
 def test_arrays_that_change_their_size_are_followed(
@@ -174,9 +176,10 @@ def test_an_attribute_that_comes_and_goes_is_followed_and_disturbs_no_other_clie
     until(lambda: "LAB1:Temperature9" in _bases(mirrored), "it is there")
     new = channels.channel("LAB1:Temperature9")
     until(lambda: channels.read(new).data[0] == 77.5, "it has a value")
+    cryostat.AddSensor("spare_2")  # left out
     cryostat.RemoveSensor("temperature_9")
     assert channels.wait_for(ca.ServerDisconnResponse).cid == new.cid
-    assert "LAB1:Temperature9" not in _bases(mirrored)
+    assert not {"LAB1:Temperature9", "LAB1:Spare2"} & _bases(mirrored)
     cryostat.Push(json.dumps({"values": [3.5e-6]}))
     until(lambda: channels.read(pressure).data[0] == 3.5e-6, "events flow as before")
     assert channels.read(level).data is not None
