@@ -200,12 +200,15 @@ def sim(kind: str, port: int, options: tuple[str, ...]) -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--restart", is_flag=True, help="Restart the servers that read what changed only when they start.")
 @click.option("--remove", is_flag=True, help="Take the servers of the file out of the database instead.")
+@click.option("--copy-from", metavar="HOST:PORT", help="Add what clients have set in that database: bounds, memorized.")
 @option_group(state_dir_option(envvar="DIPTYCH_STATE_DIR"), port_offset_option(), tango_host_option())
-def register(file: Path, dry_run: bool, restart: bool, remove: bool, **place: Any) -> None:
+def register(file: Path, **options: Any) -> None:
     """Bring a Tango database up to a facility file; shows the difference first."""
     from servers import registry
 
-    for line in registry.register(file, dry_run=dry_run, restart=restart, remove=remove, **place):
+    if options["remove"] and options["copy_from"]:
+        raise click.UsageError("--remove and --copy-from exclude each other")
+    for line in registry.register(file, **options):
         click.echo(line)
 
 

@@ -31,6 +31,7 @@ def register(
     dry_run: bool,
     restart: bool,
     remove: bool,
+    copy_from: str | None,
     state_dir: Path,
     port_offset: int,
     tango_host: str | None,
@@ -39,6 +40,7 @@ def register(
 
     Args:
         remove: take the servers of the file out of the database instead.
+        copy_from: HOST:PORT of another database, from which comes what clients have set there.
 
     Raises:
         BusyError: servers that shall be removed run; nothing was changed.
@@ -55,6 +57,8 @@ def register(
     own = running is not None and running.own_database and running.tango_host == host
     whole = own and running is not None and Path(running.facility) == facility.path
     changes = removal(facility, database) if remove else differences(facility, database, whole=whole)
+    if copy_from:
+        changes += client_settings(facility, open_database(copy_from), database)
     yield from map(str, changes)
     if not changes:
         yield f"{host} {'has no server of' if remove else 'agrees with'} {file}: nothing to do"
@@ -98,6 +102,23 @@ def differences(facility: Facility, database: tango.Database, *, whole: bool = F
     if whole:
         changes += _vanished_servers(facility, database)
     return changes
+
+
+def client_settings(facility: Facility, source: tango.Database, database: tango.Database) -> Iterator[Change]:
+    """What clients have set in another database and the file does not name: bounds, limits, units, memorized values."""
+    for server in facility.devices:
+        for device in facility.device_names(server):
+            in_file = {
+                attribute.casefold(): {name.casefold() for name in group}
+                for attribute, group in facility.attribute_properties.get(device, {}).items()
+            }
+            attributes = tango.StdStringVector()
+            source.get_device_attribute_list(device, attributes)
+            for attribute in attributes:
+                owner = PropertyOwner("device", device, attribute, server)
+                named = in_file.get(attribute.casefold(), set())
+                found = {name: lines for name, lines in owner.stored(source).items() if name.casefold() not in named}
+                yield from owner.changes(database, found)
 
 
 def removal(facility: Facility, database: tango.Database) -> list[Change]:

@@ -151,6 +151,31 @@ def test_removing_takes_only_the_servers_of_the_file(tmp_path: Path, database: t
     assert told(write(tmp_path, {"b": other}), database) == []
 
 
+def test_a_facility_moves_to_another_database_with_what_clients_have_set(
+    tmp_path: Path, production: DataBaseds, embedded: str
+) -> None:
+    source, target = open_database(embedded), open_database(production.tango_host)
+    file = write(
+        tmp_path, {"a": {"CryoCon": {"lab/cryo/1": {"attribute_properties": {"temperature_a": {"unit": ["K"]}}}}}}
+    )
+    register(file, source)
+    set_by_clients = {"temperature_a": {"max_alarm": ["305"], "unit": ["C"]}, "setpoint_1": {"__value": ["77.5"]}}
+    source.put_device_attribute_property("lab/cryo/1", set_by_clients)
+    words = ["register", file, "--tango-host", production.tango_host, "--state-dir", tmp_path]
+    moved = command(*words, "--copy-from", embedded)
+    assert moved.stdout.splitlines()[:-1] == [
+        "+ device lab/cryo/1: class CryoCon in server Diptych/a",
+        "+ lab/cryo/1/temperature_a unit = K",
+        "+ lab/cryo/1/setpoint_1 __value = 77.5",
+        "+ lab/cryo/1/temperature_a max_alarm = 305",
+    ], moved.stderr
+    assert "nothing to do" in command(*words, "--copy-from", embedded).stdout
+    stored = target.get_device_attribute_property("lab/cryo/1", ["setpoint_1"])["setpoint_1"]
+    assert list(stored["__value"]) == ["77.5"]
+    for database in (source, target):
+        database.delete_server("Diptych/a")
+
+
 def test_a_text_that_mariadb_cannot_hold_is_refused_by_name(tmp_path: Path, production: DataBaseds) -> None:
     # A TEXT column: 65 535 bytes.
     properties = {"model": ["24C"], "notes": ["x" * 70_000], "zone": ["B 12"]}
