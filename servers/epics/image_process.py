@@ -29,7 +29,8 @@ from servers.facility.process import BACK_OFF_SECONDS, PYTHON, SETTLED_SECONDS, 
 
 log = logging.getLogger(__name__)
 
-SILENCE: Final = 15.0  # s; a process that reports nothing for so long hangs, and is ended
+START_TIMEOUT: Final = 60.0  # s; until its first report
+SILENCE: Final = 20.0  # s; a process that reports nothing for so long hangs, and is ended
 STOP_TIMEOUT: Final = 3.0  # s
 # Frames in memory that was used before: the kernel needs longer to give out 32 MB anew than to copy them (measured).
 MEMORY: Final = {"MALLOC_MMAP_MAX_": "0", "MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": str(512 << 20)}
@@ -56,6 +57,7 @@ class Referred:
     wanted: MirroredDevice
     shape: tuple[Any, ...]
     records: dict[Record, str]
+    withheld: frozenset[str]
 
 
 class ImageProcess:
@@ -78,7 +80,6 @@ class ImageProcess:
         self._broadcast_port = 0
         self._ports = config.ca_images_port, config.pva_images_port
         self._devices: dict[str, Referred] = {}
-        self._withheld: frozenset[str] = frozenset()
         self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._connection: Connection | None = None
@@ -95,11 +96,11 @@ class ImageProcess:
             if former is not None:
                 del self._devices[device]
                 self._book.release({f"{device} {part}" for part in former.records.values()})
-            records: dict[Record, str] = {}
-            for attribute in attributes:
-                records |= dict.fromkeys(self._claimed(device, prefix, attribute), attribute.name)
             if attributes:
-                self._devices[device] = Referred(wanted, shape, records)
+                wished = {record: each.name for each in attributes for record in _records_of(device, prefix, each)}
+                records = {record: part for record, part in wished.items() if self._claim(record, device, part)}
+                withheld = frozenset(record.name for record in wished.keys() - records.keys())
+                self._devices[device] = Referred(wanted, shape, records, withheld)
             self._send(self._its_config())
 
     def find(self, name: str) -> Record | None:
@@ -161,34 +162,23 @@ class ImageProcess:
                 self._kill()
                 self._thread.join()
 
-    def _claimed(self, device: str, prefix: str, attribute: AttributeSpec) -> list[Record]:
-        try:
-            records = AttributeSource(attribute, prefix, _no_puts).records
-        except DiptychError as error:
-            log.warning("%s: attribute %s is not mirrored: %s", device, attribute.name, error)
-            return []
-        free = []
-        for record in records:
-            clash = self._book.claim(record.name, f"{device} {attribute.name}")
-            if clash is None:
-                free.append(record)
-            else:
-                log.warning("%s", clash)
-                self._withheld |= {record.name}
-        return free
+    def _claim(self, record: Record, device: str, part: str) -> bool:
+        clash = self._book.claim(record.name, f"{device} {part}")
+        if clash is not None:
+            log.warning("%s", clash)
+        return clash is None
 
     def _its_config(self) -> MirrorConfig:
-        with self._lock:
-            ca_port, pva_port = self._ports
-            return replace(
-                self._config,
-                devices=tuple(referred.wanted for referred in self._devices.values()),
-                ca_port=ca_port,
-                pva_port=pva_port,
-                pva_broadcast_port=self._broadcast_port,
-                audit_path=None,
-                withheld=self._withheld,
-            )
+        ca_port, pva_port = self._ports
+        return replace(
+            self._config,
+            devices=tuple(referred.wanted for referred in self._devices.values()),
+            ca_port=ca_port,
+            pva_port=pva_port,
+            pva_broadcast_port=self._broadcast_port,
+            audit_path=None,
+            withheld=frozenset(name for referred in self._devices.values() for name in referred.withheld),
+        )
 
     def _send(self, message: MirrorConfig | None) -> None:
         with self._lock:
@@ -203,14 +193,15 @@ class ImageProcess:
         while not self._stopping.is_set():
             began = time.monotonic()
             how = self._live()
+            # The next one has the same ports, so that clients find it.
+            self._ports = self.report.ca_port or self._ports[0], self.report.pva_port or self._ports[1]
             self.report = Report()
             if self._stopping.is_set():
                 return
             failures = 0 if time.monotonic() - began > SETTLED_SECONDS else failures + 1
             delay = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
-            log.warning(
-                "the process for large attributes %s; it starts again%s", how, f" in {delay} s" if delay else ""
-            )
+            when = f" in {delay:g} s" if delay else ""
+            log.warning("the process for large attributes %s; it starts again%s", how, when)
             self._stopping.wait(delay)
 
     def _live(self) -> str:
@@ -224,10 +215,12 @@ class ImageProcess:
             self._connection = ours
             self._send(self._its_config())
         self.starts += 1
+        patience = START_TIMEOUT
         try:
-            while ours.poll(SILENCE):
+            while ours.poll(patience):
                 self._take(ours.recv())
-            log.error("the process for large attributes (pid %d) says nothing for %.0f s", self._process.pid, SILENCE)
+                patience = SILENCE
+            log.error("the process for large attributes (pid %d) says nothing for %.0f s", self._process.pid, patience)
         except (EOFError, OSError):
             pass  # it ended
         finally:
@@ -245,12 +238,20 @@ class ImageProcess:
         if isinstance(message, str):
             self._audit.append(message)
         else:
-            self._ports = message.ca_port, message.pva_port  # kept over restarts, so that clients find it
             self.report = message
 
     def _kill(self) -> None:
         if self._process is not None:
             self._process.kill()
+
+
+def _records_of(device: str, prefix: str, attribute: AttributeSpec) -> list[Record]:
+    """The records of an attribute, for their names and types."""
+    try:
+        return AttributeSource(attribute, prefix, _no_puts).records
+    except DiptychError as error:
+        log.warning("%s: attribute %s is not mirrored: %s", device, attribute.name, error)
+        return []
 
 
 def _no_puts(_: AttributeSource) -> PutHandler:

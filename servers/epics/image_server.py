@@ -83,8 +83,8 @@ def main() -> int:
 
 def _obey(parent: Parent, mirror: Mirror, stopped: threading.Event) -> None:
     while (config := parent.receive()) is not None:
-        if config.withheld != mirror.config.withheld:
-            break  # rare enough for a new start
+        if mirror.config.withheld - config.withheld:
+            break  # a name that is free again is rare enough for a new start
         mirror.reload(config)
     stopped.set()
 

@@ -150,7 +150,8 @@ class Mirror:
         fixed = [
             one.name
             for one in fields(config)
-            if one.name not in ("devices", "access") and getattr(config, one.name) != getattr(self.config, one.name)
+            if one.name not in ("devices", "access", "withheld")
+            and getattr(config, one.name) != getattr(self.config, one.name)
         ]
         if fixed:
             raise ConfigurationError("mirror", [f"{name} cannot be changed while it runs" for name in fixed])
@@ -158,6 +159,7 @@ class Mirror:
         self.access.rules = config.access
         self.ca.refresh_rights()
         self.images.reload(config)
+        self._withhold(config.withheld)
         wanted = {device.name.lower(): device for device in config.devices}
         with self._placing:
             for name, source in list(self._devices.items()):
@@ -271,6 +273,16 @@ class Mirror:
         self.pva.remove(names)
         for heir, part, record in heirs:
             self.register(heir, part, [record])
+
+    def _withhold(self, names: frozenset[str]) -> None:
+        """Serve some names no more; another process has them."""
+        with self._lock:
+            held = [name for name in names if self._records.pop(name, None) is not None]
+            for owned in self._owners.values():
+                for name in held:
+                    owned.pop(name, None)
+        self.ca.remove(held)
+        self.pva.remove(held)
 
     def refer(self, device: str, wanted: MirroredDevice, spec: DeviceSpec | None) -> None:
         """Have the large attributes of a device served by their own process, when this mirror has one."""

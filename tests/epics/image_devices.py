@@ -37,22 +37,30 @@ class Camera(Device):
         super().init_device()
         self._encoded: Any = ("", b"")
         self._mask = np.zeros(50_000)
+        self._frames: dict[str, Any] = {}
 
     def initialize_dynamic_attributes(self) -> None:
         for name, (rows, columns) in SIZES.items():
             kind = TYPES.get(name.removeprefix("frame_"), "uint16")
-            made = attribute(name=name, dtype=((kind,),), max_dim_x=columns, max_dim_y=rows, fget=self.no_frame)
+            made = attribute(name=name, dtype=((kind,),), max_dim_x=columns, max_dim_y=rows, fget=self.last_frame)
             self.add_attribute(made)
         for name, (rows, columns) in {"rgb1": (4, 18), "rgb2": (4, 18), "rgb3": (12, 6)}.items():
             made = attribute(
-                name=name, dtype=((tango.DevUChar,),), max_dim_x=columns, max_dim_y=rows, fget=self.no_frame
+                name=name, dtype=((tango.DevUChar,),), max_dim_x=columns, max_dim_y=rows, fget=self.last_frame
             )
             self.add_attribute(made)
         for name in (*SIZES, "rgb1", "rgb2", "rgb3", "encoded"):
             self.set_change_event(name, True, False)
 
-    def no_frame(self, asked: Any) -> None:
-        asked.set_quality(AttrQuality.ATTR_INVALID)
+    def last_frame(self, asked: Any) -> None:
+        if asked.get_name() in self._frames:
+            asked.set_value_date_quality(*self._frames[asked.get_name()])
+        else:
+            asked.set_quality(AttrQuality.ATTR_INVALID)
+
+    def publish(self, name: str, *frame: Any) -> None:
+        self._frames[name] = frame
+        self.push_change_event(name, *frame)
 
     @attribute(dtype=tango.DevEncoded)
     def encoded(self) -> Any:
@@ -91,14 +99,14 @@ class Camera(Device):
         frame = (np.arange(shape[0] * shape[1]) + said["first"]).astype(kind).reshape(shape)
         if kind.char == "?":
             frame = (np.arange(shape[0] * shape[1]) % 3 == 0).reshape(shape)
-        self.push_change_event(name, frame, said["time"], getattr(AttrQuality, f"ATTR_{said['quality']}"))
+        self.publish(name, frame, said["time"], getattr(AttrQuality, f"ATTR_{said['quality']}"))
 
     @command(dtype_in=str)
     def PublishColour(self, layout: str) -> None:
         pixels = colour(4, 6)
         order = {"RGB1": (0, 1, 2), "RGB2": (0, 2, 1), "RGB3": (2, 0, 1)}[layout]
         flat = pixels.transpose(order).reshape((12, 6) if layout == "RGB3" else (4, 18))
-        self.push_change_event(layout.lower(), np.ascontiguousarray(flat), STAMP, AttrQuality.ATTR_VALID)
+        self.publish(layout.lower(), np.ascontiguousarray(flat), STAMP, AttrQuality.ATTR_VALID)
 
     @command(dtype_in=str)
     def Encode(self, how: str) -> None:

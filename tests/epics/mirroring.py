@@ -137,7 +137,7 @@ def mirror(config: MirrorConfig) -> Iterator[Mirror]:
     running = Mirror(config)
     running.start()
     try:
-        until(lambda: not any(running.statistics()["devices"].values()), "the devices are mirrored")
+        until(lambda: not any(running.statistics()["devices"].values()), "the devices are mirrored", 30.0)
         yield running
     finally:
         running.stop()
