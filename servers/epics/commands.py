@@ -84,7 +84,7 @@ class CommandSource:
         self.status = Record(name + names.STATUS, Kind.ENUM, value=0, facts=Facts(labels=STATUS_LABELS))
         self.main.result = self.result = result_record(name + names.RESULT, spec.result)
         self.error = Record(name + names.ERROR, Kind.STRING, value="")
-        for record in self._run_records:
+        for record in (*self._run_records, *self._arguments.records.values()):
             record.error = self.error
         percent = Facts(unit="%", precision=0, limits=(0.0, 100.0))
         self.progress = Record(name + names.PROGRESS, Kind.FLOAT64, value=0.0, facts=percent)

@@ -303,6 +303,20 @@ def test_an_operation_begun_over_tango_while_a_put_is_refused_is_shown(
     assert text(channels, "CCD9:Expose:Error") == ""
 
 
+def test_an_argument_outside_its_limits_is_refused_where_it_is_put(channels: RawClient, server: Server) -> None:
+    assert channels.put("CCD9:Expose:Seconds", [0.25]).status.success
+    why = "RangeError: CCD9:Expose:Seconds = 7200.0 s is outside [0.0, 3600.0] s"
+    assert why.encode() in bytes(channels.put("CCD9:Expose:Seconds", [7200.0]).error_message)
+    assert text(channels, "CCD9:Expose:Error") == why
+    assert channels.read("CCD9:Expose:Seconds").data[0] == 0.25
+    assert channels.put("CCD9:Expose:Seconds", [0.05]).status.success
+    assert text(channels, "CCD9:Expose:Error") == ""
+    before = server.proxy().exposures
+    assert channels.put("CCD9:Expose:Run", [1]).status.success
+    assert server.proxy().exposures == before + 1
+    assert json.loads(text(channels, "CCD9:Expose:Result"))["seconds"] == 0.05
+
+
 def test_results_are_json_on_tango_and_on_epics(server: Server, channels: RawClient) -> None:
     assert channels.put("CCD9:Expose", b'{"seconds": 0.05, "frames": 2}').status.success
     expected = {"seconds": 0.05, "frames": 2, "shutter": "open"}
