@@ -55,7 +55,8 @@ class PvSocket:
         self._seen: dict[str, Seen] = {}
         self._news: dict[str, Seen] = {}
         self._wake = asyncio.Event()
-        self._is_ours = self._batches = False
+        self._is_ours = self._batches = self._gives_credit = False
+        self._credit = asyncio.Event()
         self._writes: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
@@ -99,6 +100,9 @@ class PvSocket:
             return
         if kind == "hello":
             self._is_ours, self._batches = True, bool(message.get("batch"))
+            self._gives_credit = self._batches and bool(message.get("credit"))
+        elif kind == "credit":
+            self._credit.set()
         elif kind in ("subscribe", "monitor"):
             for name in _names(message.get("pvs")):
                 await self._subscribe(name)
@@ -155,7 +159,10 @@ class PvSocket:
             news, self._news = self._news, {}
             updates = [text for seen in news.values() if (text := self._update(seen))]
             if updates and self._batches:
+                self._credit.clear()
                 await self._answer.send_str(f'{{"type":"updates","updates":[{",".join(updates)}]}}')
+                if self._gives_credit:
+                    await self._credit.wait()
             else:
                 for text in updates:
                     await self._answer.send_str(f'{{"type":"update",{text[1:]}')

@@ -256,6 +256,25 @@ def test_two_pages_see_the_same_and_one_that_leaves_does_not_matter(site: Site) 
     run(work())
 
 
+def test_a_slow_page_is_sent_nothing_until_it_has_drawn_and_then_the_newest(site: Site) -> None:
+    async def work() -> None:
+        async with connected(site, hello=False) as page:
+            await page.say(type="hello", protocol=1, batch=True, credit=True)
+            await page.say(type="subscribe", pvs=["ALL1:Position_RBV"])
+            await page.until("ALL1:Position_RBV", lambda update: True)
+            for number in range(1, 6):
+                site.publish("position", float(number))
+            await page.say(type="echo", n=1)
+            heard = await page.hear(lambda message: True)
+            while heard["type"] == "updates":  # those of the beginning, before it asked for credits
+                heard = await page.hear(lambda message: True)
+            assert heard["type"] == "echo"
+            await page.say(type="credit")
+            await page.until("ALL1:Position_RBV", lambda update: update.get("value") == 5.0)
+
+    run(work())
+
+
 def test_a_burst_is_thinned_out_and_its_last_value_comes(site: Site) -> None:
     async def work() -> None:
         async with connected(site, "ALL1:Fast") as page:

@@ -2,6 +2,8 @@
 
 import { report } from "./faults";
 
+const HIDDEN_DELAY = 500; // ms
+
 export class Frames {
   private readonly tasks = new Set<() => void>();
   private asked = false;
@@ -12,6 +14,18 @@ export class Frames {
     if (this.asked) return;
     this.asked = true;
     requestAnimationFrame(() => this.run());
+  }
+
+  /** Runs `task` once when what was requested so far is drawn; in a hidden page, where nothing is drawn, after a while. */
+  after(task: () => void): void {
+    let done = false;
+    const once = (): void => {
+      if (done) return;
+      done = true;
+      task();
+    };
+    requestAnimationFrame(once);
+    setTimeout(once, HIDDEN_DELAY);
   }
 
   cancel(task: () => void): void {

@@ -127,7 +127,7 @@ export class Pvs {
     this.server.connected = true;
     this.server.since = Date.now();
     this.acknowledges = false;
-    this.link.send({ type: "hello", protocol: 1, batch: true });
+    this.link.send({ type: "hello", protocol: 1, batch: true, credit: true });
     for (const { pv, redraw } of this.entries.values()) {
       pv.disconnect("not connected yet", Date.now());
       this.frames.request(redraw);
@@ -157,7 +157,8 @@ export class Pvs {
         return this.update(message);
       case "updates":
         for (const update of message.updates as Update[]) this.update(update);
-        return;
+        // The next ones are sent when these are on the screen: a slow page is never behind, it only shows less often.
+        return this.frames.after(() => this.link.send({ type: "credit" }));
       case "hello":
         return this.hello(message);
       case "ack": {
