@@ -15,6 +15,7 @@ class Figure:
         ours, peer: medians over the rounds, in ``unit``; ``peer`` is None where there is none.
         at_least: the smallest ratio wanted.
         below: ``ours`` is to be less than this, in ``unit``.
+        above: ``ours`` is to be at least this, in ``unit``.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Figure:
     peer: float | None = None
     at_least: float | None = None
     below: float | None = None
+    above: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -35,6 +37,8 @@ class Figure:
     def target(self) -> str:
         if self.at_least is not None:
             return f"ratio >= {self.at_least:g}"
+        if self.above is not None:
+            return f">= {self.above:g} {self.unit}"
         return "" if self.below is None else f"< {self.below:g} {self.unit}"
 
     @property
@@ -42,6 +46,8 @@ class Figure:
         """Whether the target is reached; None for a figure without one."""
         if self.at_least is not None:
             return self.ratio is not None and self.ratio >= self.at_least
+        if self.above is not None:
+            return self.ours >= self.above
         return None if self.below is None else self.ours < self.below
 
     def as_dict(self) -> dict[str, Any]:

@@ -32,7 +32,9 @@ from servers.facility.port_check import port_holder
 
 log = logging.getLogger(__name__)
 
-BATCH = 200  # views published before other work of the loop gets its turn
+BATCH = 50  # views published before other work of the loop gets its turn
+# After so many views at once the loop waits, s, before it looks for more: several then cost little more than one.
+MANY, REST = 3, 0.001
 BEACON_FIRST, BEACON_LAST = 0.02, 15.0  # s; the period doubles from the first to the last
 FREE_PORT_TRIES = 20
 LAG_PERIOD = 0.5  # s between two measurements of the loop's lag
@@ -161,7 +163,7 @@ class ChannelAccess:
             self.call(self._drain)
 
     def _drain(self) -> None:
-        self._scheduled = False
+        assert self._loop is not None
         touched: set[Circuit] = set()
         batch = [self._due.popleft() for _ in range(min(BATCH, len(self._due)))]
         for monitor in batch:
@@ -175,9 +177,13 @@ class ChannelAccess:
             monitor.publish(record.derive(reading), touched)
         for circuit in touched:
             circuit.flush()
+        if not self._due and len(batch) >= MANY:
+            self._loop.call_later(REST, self._drain)
+            return
+        self._scheduled = False  # before the queue is looked at: what comes from now on schedules it again
         if self._due and not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._drain)
+            self._loop.call_soon(self._drain)
 
     def _refresh_rights(self) -> None:
         for circuit in list(self.circuits):

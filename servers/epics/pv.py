@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from servers.epics.records import Facts, Kind, Reading, Record
 if TYPE_CHECKING:
     from servers.epics.pva import PvAccess
 
-log = logging.getLogger(__name__)
+WAITING = 4  # values that wait for the posting thread; a client's queue holds no more unless it asks for it
 
 
 class Pv:
@@ -31,32 +30,41 @@ class Pv:
         self.connected = False
         self._server = server
         self._facts: Facts | None = None
-        self._posting = threading.Lock()  # what is posted last is the newest, whichever thread it comes from
+        self._posted: Reading | None = None
+        self._waiting: deque[Reading] = deque(maxlen=WAITING)
+        self._is_due = False
         self.shared = SharedPV(handler=self)
 
     def changed(self) -> None:
-        """Called in any thread when the record changed: post the newest Reading, and the facts when they changed.
+        """Called in any thread when the record changed."""
+        self._server.coalesced += len(self._waiting) == WAITING
+        self._waiting.append(self.record.reading)
+        if not self._is_due:
+            self._is_due = True
+            self._server.enqueue(self.post)
 
-        At once, as p4p only puts it into the clients' queues: a thread in between would cost more than the post.
-        """
-        with self._posting:
-            if self.connected:
-                try:
-                    self.shared.post(self._value(self.record.reading))
-                except Exception:  # of no concern to whoever published
-                    log.exception("PVAccess: %s cannot be posted", self.record.name)
-                else:
-                    self._server.updates += 1
+    def post(self) -> None:
+        """Post what waits, and the facts when they changed; in the posting thread."""
+        self._is_due = False  # before what waits is taken: a change from now on marks it again
+        while self._waiting:
+            reading = self._waiting.popleft()
+            # Two threads may have come in the wrong order: the last one is the newest.
+            self._post(reading if self._waiting else self.record.reading)
+
+    def _post(self, reading: Reading) -> None:
+        if self.connected and (reading is not self._posted or self.record.facts is not self._facts):
+            self._posted = reading
+            self.shared.post(self._value(reading))
+            self._server.updates += 1
 
     def silence(self) -> None:
-        with self._posting:
-            self.connected = False
+        self.connected = False
         self.record.unlisten(self.changed)
 
     def onFirstConnect(self, _: SharedPV) -> None:  # p4p calls it so
         # In p4p's thread, before the client's first request is looked at: that one finds the newest value.
         self._facts = None
-        reading = self.record.reading
+        reading = self._posted = self.record.reading
         if self.shared.isOpen():
             self.shared.post(self._value(reading))
         else:

@@ -1,8 +1,8 @@
 """The PVAccess server: records as NTScalar, NTScalarArray, NTEnum and NTNDArray, through p4p.
 
 A PV without a client costs a closed SharedPV; it is opened, with the newest Reading, when the first client comes.
-Values are posted for PVs that have a client only: by whoever publishes them, large ones by a thread of the server, which
-answers puts, too. The put handlers run in p4p's own threads and return at once.
+Values are posted by one thread, for PVs that have a client only. When they come fast it rests for a moment now and then,
+so that p4p sends several at once. The put handlers run in p4p's own threads and return at once.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 LOOPBACK_GROUP = "224.0.0.128,1@127.0.0.1"
 ANSWER_TIMEOUT = 1.0  # s
 RETRY_PERIOD = 0.005  # s; how often a client without room is looked at again
+# After so many values without a pause the posting thread rests, s: several then cost little more than one.
+MANY, REST = 3, 0.001
 
 Job = Callable[[], None]
 
@@ -160,7 +162,7 @@ class PvAccess:
         return found
 
     def enqueue(self, job: Job) -> None:
-        """Post a large value, or answer a put: in this order, so that a client hears after what its put changed."""
+        """Post a value, or answer a put: in this order, so that what a put changed is there when its client hears."""
         self._due.put(job)
 
     def enqueue_later(self, job: Job) -> None:
@@ -168,7 +170,13 @@ class PvAccess:
         self._later.append((time.monotonic() + RETRY_PERIOD, job))
 
     def _post(self) -> None:
+        done = 0
         while True:
+            if self._due.empty():
+                if done >= MANY:
+                    time.sleep(REST)
+                done = 0
+            done += 1
             wait = self._later[0][0] - time.monotonic() if self._later else None
             try:
                 job = self._due.get(timeout=wait) if wait is None or wait > 0.0 else self._later.popleft()[1]
