@@ -20,6 +20,7 @@ from servers.epics.image_formats import decoded
 from servers.epics.records import Facts, Kind, PutHandler, Reading, Record
 
 SHORT_TEXT = 39  # bytes; served as a CA STRING
+OVERTAKEN_TIME = 2.0  # s that an event may still be on its way when a read has brought a newer value
 UNBOUNDED = sys.maxsize  # pixels of a compressed image: too many for a protocol that must know how many at most
 
 
@@ -52,6 +53,8 @@ class AttributeSource:
         self._columns = 0
         self._former: Any = None
         self._doubt_until = 0.0
+        self._newest_ns = 0
+        self._ordered_from = 0.0
         handler = None if spec.access == "read" else put(self)
         self.setpoint: Record | None = None
         if spec.access == "read_write":
@@ -83,6 +86,9 @@ class AttributeSource:
             is_event: it may have been pushed before a put was over, and then carries the former set value.
         """
         stamp = answer.time.tv_sec * 1_000_000_000 + answer.time.tv_usec * 1000 + answer.time.tv_nsec
+        if self._is_overtaken(stamp, is_event):
+            self.verify = True  # in case that only the device's clock was set back
+            return
         self.failed = False
         quality = self.quality = Quality(int(answer.quality))
         if self.setpoint is not self.readback:
@@ -125,6 +131,20 @@ class AttributeSource:
         """Adopt a changed attribute configuration; the severity follows with the device's next value."""
         for record in self._values():
             record.configure(facts)
+
+    def _is_overtaken(self, stamp: int, is_event: bool) -> bool:
+        """Whether an event is older than what a read, or the first event of a subscription, has brought before it.
+
+        Those come beside the others and overtake them; nobody is to see the value go back. What is much older was on
+        no way: devices may have a time of their own.
+        """
+        now = time.monotonic()
+        if is_event and now < self._ordered_from and 0 < self._newest_ns - stamp < OVERTAKEN_TIME * 1e9:
+            return True
+        if not is_event or not self.is_subscribed:
+            self._ordered_from = now + OVERTAKEN_TIME
+        self._newest_ns = stamp
+        return False
 
     def _is_former(self, asked: Any) -> bool:
         return time.monotonic() < self._doubt_until and _same(asked, self._former)
