@@ -175,6 +175,21 @@ def web(facility_path: Path | None, state_dir: Path, port_offset: int) -> None:
 
 
 @main.command()
+@server_options
+def historian(facility_path: Path | None, state_dir: Path, port_offset: int, tango_host: str | None) -> None:
+    """Record what the facility's mirrors serve until Ctrl-C."""
+    from servers.facility.environment import adopt
+    from servers.facility.place import database_of, facility_of
+
+    facility = facility_of(facility_path, state_dir, port_offset)
+    database = database_of(state_dir, tango_host or facility.tango_host)
+    adopt(facility.ports, database)
+    from servers.history import process
+
+    process.run(facility, database)
+
+
+@main.command()
 @click.argument("instance")
 @state_dir_option(envvar="DIPTYCH_STATE_DIR")
 def stop(instance: str, state_dir: Path) -> None:
@@ -279,6 +294,25 @@ def call(path: str, words: tuple[str, ...], wait: bool, **place: Any) -> None:
 def describe(device: str, as_json: bool, **place: Any) -> None:
     """What a device has: attributes with unit and limits, commands with arguments."""
     for line in client().describe(device, as_json, **place):
+        click.echo(line)
+
+
+@main.command()
+@click.argument("pvs", nargs=-1, metavar="[PV]...")
+@click.option("--from", "begin", default="1 h ago", show_default=True, metavar="WHEN", help="2 h ago, ISO 8601, Unix.")
+@click.option("--to", "end", default="now", show_default=True, metavar="WHEN")
+@click.option("--points", type=click.IntRange(1), help="At most so many, each with its extremes; every sample without.")
+@click.option("--csv", "kind", flag_value="csv", default="csv", help="The usual form.")
+@click.option("--parquet", "kind", flag_value="parquet", help="Needs --output.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of the terminal.")
+@option_group(facility_option, state_dir_option(envvar="DIPTYCH_STATE_DIR"))
+def history(pvs: tuple[str, ...], facility_path: Path | None, state_dir: Path, **wanted: Any) -> None:
+    """What PVs were: diptych history CRYO1:TemperatureA --from "2 h ago"; without a PV, what is recorded."""
+    from servers.facility.place import facility_of
+    from servers.history import command
+
+    facility = facility_of(facility_path, state_dir, 0, to_run=False)
+    for line in command.answer(facility, pvs, **wanted):
         click.echo(line)
 
 

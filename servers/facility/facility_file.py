@@ -14,6 +14,7 @@ from typing import Any, Final
 from devices.core.errors import BadValueError, ConfigurationError, RangeError
 from servers.facility import address
 from servers.facility.document import key_path, read_json, read_yaml, schema_problems
+from servers.facility.history_settings import HistorySettings, history_settings
 from servers.facility.ports import DEFAULT_PORTS, Ports
 from servers.facility.references import resolve
 from servers.facility.spelling import did_you_mean
@@ -55,6 +56,7 @@ class Facility:
         start_order: every server that ``diptych up`` starts, in that order.
         programs: server -> command line, for servers that are not of this project.
         panels: the folder of operator panels that browsers get, or None for no web server.
+        history: how the PVs are recorded, or None when they are not.
         tango_host: HOST:PORT of an existing database, or None for the embedded one.
     """
 
@@ -74,6 +76,7 @@ class Facility:
     start_order: tuple[str, ...] = ()
     programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     panels: Path | None = None
+    history: HistorySettings | None = None
     tango_host: str | None = None
 
     def server(self, instance: str) -> Mapping[str, Mapping[str, Properties]]:
@@ -194,6 +197,10 @@ def _assemble(
                 known = [short_server_name(server) for server in devices]
                 problems.append(f"{group}: no server {name}{did_you_mean(short_server_name(name), known)}")
 
+    history, wrong = history_settings(extra.get("history", False), path.parent)
+    problems += [f"{path.with_suffix('.facility.yaml').name}: {problem}" for problem in wrong]
+    if history is not None and not mirrors:
+        problems.append("history: PVs are recorded, and there are no mirrors that serve any")
     facility = Facility(
         name=path.stem,
         path=path,
@@ -231,6 +238,7 @@ def _assemble(
         start_order=tuple(dict.fromkeys([*(name for name in first if name in started), *started])),
         programs=programs,
         panels=Path(os.path.normpath(path.parent / extra["panels"])) if "panels" in extra else None,
+        history=history,
         tango_host=extra.get("tango_host"),
     )
     return facility, problems

@@ -37,7 +37,7 @@ def guard(facility: Facility) -> Program:
 
 
 def all_but_database(facility: Facility, tango_host: str) -> Iterator[Program]:
-    """Simulators first, then the CA repeater, then the servers in their order, then the panels."""
+    """Simulators first, then the CA repeater, then the servers in their order, then the panels and the history."""
     for simulator in facility.simulators.values():
         options = [word for key, value in simulator.options.items() for word in ("--option", f"{key}={_text(value)}")]
         yield Program(
@@ -48,10 +48,12 @@ def all_but_database(facility: Facility, tango_host: str) -> Iterator[Program]:
         yield Program("ca_repeater", [*PYTHON, "servers.facility.repeater", "--host", LOOPBACK, "--port", port])
     for server in facility.start_order:
         yield server_program(facility, server, tango_host)
+    offset = ("--port-offset", str(facility.ports.offset))
+    place = ("--facility", str(facility.path), "--state-dir", str(facility.state_dir), *offset)
     if facility.panels is not None:
-        offset = ("--port-offset", str(facility.ports.offset))
-        place = ("--facility", str(facility.path), "--state-dir", str(facility.state_dir), *offset)
         yield Program("web", [*_DIPTYCH, "web", *place])
+    if facility.history is not None:
+        yield Program("historian", [*_DIPTYCH, "historian", *place, "--tango-host", tango_host])
 
 
 def server_program(facility: Facility, server: str, tango_host: str) -> Program:
