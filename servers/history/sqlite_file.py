@@ -1,7 +1,8 @@
 """The tables of the embedded history, and how samples lie in them.
 
-``journal`` has what came last, one row for each write and each 256 PVs. ``block`` has up to 10 minutes of one PV, packed,
-with their extremes; ``hour`` has the extremes of an hour, which are kept much longer. A row's number begins with the PV's, so that all rows of a PV lie together in the file without an index.
+``journal`` has what came last, one row for each write and each 256 PVs. ``block`` has up to 10 minutes of one PV, with
+their extremes; ``hour`` has the extremes of an hour, which are kept much longer. A row's number begins with that of its
+PV, so that all rows of a PV lie together in the file without an index.
 """
 
 from __future__ import annotations

@@ -174,8 +174,7 @@ class SqliteHistory:
         self, what: str, table: str, first: str, last: str, pv: int, from_ns: int, to_ns: int
     ) -> list[tuple[Any, ...]]:
         """Rows of a PV that reach into some time, and before them the newest one that does not."""
-        # No text of a client is in any of these.
-        own = f"SELECT {what} FROM {table} WHERE id >= ? AND id < ?"  # noqa: S608
+        own = f"SELECT {what} FROM {table} WHERE id >= ? AND id < ?"
         ids = (first_id(pv), first_id(pv + 1))
         before = self._db.execute(f"{own} AND {last} < ? ORDER BY {last} DESC LIMIT 1", (*ids, from_ns)).fetchall()
         within = f"{own} AND {last} >= ? AND {first} <= ? ORDER BY id"

@@ -1,7 +1,7 @@
 """The embedded history as its one writer keeps it: a ring in an SQLite file.
 
-A write appends to the journal and is safe then. What lies in the journal is packed later, a little with each write, and
-dropped when it is older than what is to be kept. Age is time of recording: neither a clock that jumps nor a week in which
+A write appends to the journal and is safe then. What lies there is packed later, a little with each write, and dropped
+when it is older than what is to be kept. Age is time of recording: neither a clock that jumps nor a week in which
 nothing ran makes the history shorter.
 """
 
@@ -52,6 +52,7 @@ BLOCK_SAMPLES: Final = 8192
 IDLE_S: Final = 660.0  # a block of a PV that rests is packed after so long
 SWEEP_S: Final = 6.0  # between two steps of the retention; after 100 of them each PV had its turn
 SWEEP_STEPS: Final = 100
+NEWEST_BLOCKS: Final = f"SELECT max(id) FROM block GROUP BY id >> {PV_BITS}"  # of each PV
 FILLED: Final = 0.95  # of its size: from then on the oldest samples go
 DROP_PART: Final = 50  # of all blocks, one in so many is dropped at a time for want of room
 
@@ -112,8 +113,7 @@ class SqliteStore(SqliteHistory):
         self._chains: dict[int, deque[Open]] = {}
         self._closed: deque[int] = deque()  # PVs, once for each block that is to be packed
         self._next: dict[int, int] = {
-            newest >> PV_BITS: newest + 1
-            for (newest,) in self._writer.execute(f"SELECT max(id) FROM block GROUP BY id >> {PV_BITS}")
+            newest >> PV_BITS: newest + 1 for (newest,) in self._writer.execute(NEWEST_BLOCKS)
         }
         self._swept, self._step = self._told, 0
         self._read_journal()
@@ -249,9 +249,8 @@ class SqliteStore(SqliteHistory):
                 nth = seen[pv] = seen.get(pv, -1) + 1
                 chain = self._chains[pv]
                 self._add_block(pv, self._next.get(pv, first_id(pv) + 1) + nth, chain[nth])
-                row, skip = (
-                    (chain[nth + 1].row, chain[nth + 1].skip) if nth + 1 < len(chain) else (self._last_row + 1, 0)
-                )
+                rest = chain[nth + 1] if nth + 1 < len(chain) else None
+                row, skip = (rest.row, rest.skip) if rest else (self._last_row + 1, 0)
                 self._writer.execute("UPDATE pv SET open_row = ?, open_skip = ? WHERE id = ?", (row, skip, pv))
         for pv in turn:
             self._closed.popleft()
@@ -324,8 +323,7 @@ class SqliteStore(SqliteHistory):
             count = self._writer.execute("SELECT count(*) FROM block").fetchone()[0]
             query = "SELECT age_s FROM block ORDER BY age_s LIMIT 1 OFFSET ?"
             if row := self._writer.execute(query, (count // DROP_PART,)).fetchone():
-                newest = f"SELECT max(id) FROM block GROUP BY id >> {PV_BITS}"
-                self._drop(f"age_s <= ? AND id NOT IN ({newest})", row)
+                self._drop(f"age_s <= ? AND id NOT IN ({NEWEST_BLOCKS})", row)
 
     def _drop(self, which: str, values: Sequence[float]) -> None:
         gone = f"SELECT max(to_ns), id >> {PV_BITS} FROM block WHERE {which} GROUP BY id >> {PV_BITS}"

@@ -1,4 +1,4 @@
-"""The way from recorder to store: once a second, in a thread of its own, and around the times when the store is away."""
+"""The way from recorder to store: once a second, in a thread of its own, around the times when the store is away."""
 
 from __future__ import annotations
 
