@@ -1,14 +1,16 @@
 """Images and other large arrays as PVAccess serves them: one value for all clients, a PV for each.
 
 p4p queues for every client on its own, without a bound in bytes, and does not say how much waits. So each client gets
-a SharedPV of its own, which is handed the newest value only when the client has room for it (``PeerConnection``). One
-that does not read misses values, never the last one, and disturbs nobody.
+a SharedPV of its own, which is handed a value only when the client has room for it (``PeerConnection``). The newest few
+values wait for it until then; all clients wait for the same ones, so they need memory once. A client that does not read
+misses values, never the last one, and disturbs nobody.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from collections import deque
+from typing import TYPE_CHECKING
 
 from p4p import Value
 from p4p.server.raw import SharedPV
@@ -16,18 +18,55 @@ from p4p.server.raw import SharedPV
 from servers.epics.normative import normative_value
 from servers.epics.peer_connection import PeerConnection
 from servers.epics.pv import Pv
-from servers.epics.records import Facts, Reading, Record
+from servers.epics.records import Record
 
 if TYPE_CHECKING:
     from servers.epics.pva import PvAccess
 
+WAITING, WAITING_BYTES = 32, 64 << 20  # values of a record that wait for a client at most, at least one
 
-class Frame(NamedTuple):
-    """What the device gave last, its number since the start, and when it was taken."""
 
-    value: object
-    number: int
-    timestamp_ns: int
+class Frame:
+    """A Reading of a record, as it is sent; converted once, whoever gets it.
+
+    Attributes:
+        order: the number of this change of the record.
+        number: of the value, since the start; the same when only the alarm or the facts changed.
+        source: the Reading that the device gave.
+        taken_ns: when the value was taken; the Reading's own time is that of its alarm, too.
+    """
+
+    def __init__(self, record: Record, former: Frame | None = None) -> None:
+        self._record = record
+        self._value: Value | None = None
+        self.source, self.facts = record.source.reading, record.facts
+        self.order = self.number = 0
+        self.taken_ns = self.source.timestamp_ns
+        if former is not None:
+            self.order, self.number = former.order + 1, former.number + 1
+            if former.source.value is self.source.value:
+                self.number, self.taken_ns = former.number, former.taken_ns
+
+    @property
+    def size(self) -> int:
+        """Bytes of the value."""
+        return int(self._record.derive(self.source).value.nbytes)
+
+    def value(self) -> Value:
+        """All of it, with the facts."""
+        if self._value is None:
+            self._value = self._converted(with_value=True)
+        return self._value
+
+    def alarm(self) -> Value:
+        """Time and alarm alone."""
+        return self._converted(with_value=False)
+
+    def _converted(self, *, with_value: bool) -> Value:
+        return normative_value(
+            self._record, self._record.derive(self.source), with_facts=with_value, with_value=with_value,
+            number=self.number, data_timestamp_ns=self.taken_ns,
+        )  # fmt: skip
 
 
 class LargeRecord:
@@ -39,12 +78,12 @@ class LargeRecord:
     def __init__(self, server: PvAccess, record: Record) -> None:
         self.record = record
         self.clients: tuple[LargePv, ...] = ()
+        self.newest = Frame(record)
+        largest = record.max_length * record.kind.dtype.itemsize
+        self.waiting = max(1, min(WAITING, WAITING_BYTES // largest))
         self._server = server
         self._pending = False
         self._lock = threading.Lock()
-        self._converted: tuple[Reading, Facts, Value] | None = None
-        source = record.source.reading
-        self._frame = Frame(source.value, 0, source.timestamp_ns)
         record.listen(self.changed)
 
     def new_client(self, peer: str) -> LargePv:
@@ -58,30 +97,16 @@ class LargeRecord:
         """Forget a client that has gone."""
         with self._lock:
             self.clients = tuple(client for client in self.clients if client is not pv)
-            if not self.clients:
-                self._converted = None
 
     def changed(self) -> None:
         """Called in any thread when the record changed."""
-        source = self.record.source.reading
-        if source.value is not self._frame.value:
-            self._frame = Frame(source.value, self._frame.number + 1, source.timestamp_ns)
-        if self._pending:
-            self._server.coalesced += 1
-        elif self.clients:
+        with self._lock:  # two threads would give two changes one number
+            self.newest = Frame(self.record, self.newest)
+            for pv in self.clients:
+                pv.take(self.newest)
+        if self.clients and not self._pending:
             self._pending = True
             self._server.enqueue(self._offer)
-
-    def value(self, reading: Reading, facts: Facts) -> Value:
-        """A Reading with its value; converted once, whoever gets it."""
-        with self._lock:
-            if self._converted is None or self._converted[0] is not reading or self._converted[1] is not facts:
-                frame = self._frame
-                value = normative_value(
-                    self.record, reading, with_facts=True, number=frame.number, data_timestamp_ns=frame.timestamp_ns
-                )
-                self._converted = reading, facts, value
-            return self._converted[2]
 
     def close(self) -> None:
         """Serve it no more; its clients are disconnected."""
@@ -91,7 +116,7 @@ class LargeRecord:
             pv.shared.close(destroy=True)
 
     def _offer(self) -> None:
-        self._pending = False  # before the reading is taken: a change from now on marks it again
+        self._pending = False  # before anything is posted: a change from now on marks it again
         for pv in self.clients:
             pv.offer()
 
@@ -102,51 +127,55 @@ class LargePv(Pv):
     def __init__(self, server: PvAccess, large: LargeRecord, connection: PeerConnection) -> None:
         super().__init__(server, large.record)
         self._large, self._connection = large, connection
-        self._shown: tuple[Reading, Facts] | None = None
+        self._frames: deque[Frame] = deque(maxlen=large.waiting)
+        self._shown = -1, -1, large.record.facts  # order, number; no frame, which would be kept
         self._is_late = False
+
+    def take(self, frame: Frame) -> None:
+        """Have a frame posted when the client has room for it; the oldest one that waits gives way."""
+        self._server.coalesced += len(self._frames) == self._frames.maxlen
+        self._frames.append(frame)
 
     def offer(self) -> None:
         """Something is new; in the posting thread."""
-        if self._is_late:
-            self._server.coalesced += 1  # it will get this one instead
-        elif self.connected:
+        if not self._is_late:
             self.post()
 
     def post(self) -> None:
         """Post what the client does not have, or try again soon when it has no room; in the posting thread."""
         self._is_late = False
-        reading, facts = self.record.reading, self.record.facts
-        if not self.connected or self._shown is None:
+        while self._frames and self.connected:
+            if not self._connection.has_room(self._frames[0].size):
+                self._is_late = True
+                self._server.enqueue_later(self.post)
+                return
+            self._post_frame(self._frames.popleft())
+
+    def _post_frame(self, frame: Frame) -> None:
+        order, number, facts = self._shown
+        if frame.order <= order:
             return
-        shown, shown_facts = self._shown
-        if reading is shown and facts is shown_facts:
-            return
-        if reading.value is shown.value and facts is shown_facts:
-            value, size = normative_value(self.record, reading, with_facts=False, with_value=False), 0
-        elif self._connection.has_room(reading.value.nbytes):
-            value, size = self._large.value(reading, facts), reading.value.nbytes
+        if frame.number == number and frame.facts is facts:
+            self.shared.post(frame.alarm())
         else:
-            self._is_late = True
-            self._server.enqueue_later(self.post)
-            return
-        self._connection.posted(size)
-        self.shared.post(value)
-        self._shown = reading, facts
+            self._connection.posted(frame.size)
+            self.shared.post(frame.value())
+        self._shown = frame.order, frame.number, frame.facts
         self._server.updates += 1
 
     def silence(self) -> None:
         self.connected = False
 
     def onFirstConnect(self, _: SharedPV) -> None:
-        reading, facts = self.record.reading, self.record.facts
-        self.shared.open(self._large.value(reading, facts))
-        self._connection.posted(reading.value.nbytes)
-        self._shown = reading, facts
+        frame = self._large.newest
+        self.shared.open(frame.value())
+        self._connection.posted(frame.size)
+        self._shown = frame.order, frame.number, frame.facts
         self.connected = True
-        if self.record.reading is not reading:
-            self._server.enqueue(self.offer)
+        self._server.enqueue(self.offer)
 
     def onLastDisconnect(self, _: SharedPV) -> None:
         self.silence()
+        self._frames.clear()
         # Not here: p4p still holds what would be destroyed.
         self._server.enqueue(lambda: self._large.drop(self))

@@ -8,7 +8,8 @@ import socket
 import struct
 import time
 
-MAX_WAITING = 64 << 20  # bytes that may wait for one client; a single value may be larger
+MAX_WAITING = 16 << 20  # bytes that may wait for one client; a single value may be larger
+P4P_QUEUE = 4  # values that p4p queues for a client at least; in a full queue it replaces the last one, which is lost
 SETTLE_TIME = 0.1  # s; after it, what the kernel does not hold has been sent or was replaced by something newer
 
 # struct tcp_info of Linux: tcpi_bytes_acked is a u64 at 120, tcpi_notsent_bytes a u32 at 144.
@@ -45,7 +46,10 @@ class PeerConnection:
             self._posted, self._acknowledged_before = 0, acknowledged
             return True
         waiting = self._posted - (acknowledged - self._acknowledged_before)
-        return waiting <= 0 or waiting + size <= MAX_WAITING
+        if waiting <= 0:  # what is acknowledged has headers, too; they must not add up
+            self._posted, self._acknowledged_before = 0, acknowledged
+            return True
+        return waiting + size <= min(MAX_WAITING, P4P_QUEUE * size)
 
     def posted(self, size: int) -> None:
         """Count a value that was posted."""

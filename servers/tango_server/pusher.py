@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import tango
@@ -20,6 +21,9 @@ log = logging.getLogger("diptych.events")
 #: Attributes that can have as many elements are pushed by a thread of their own, so that neither their copy nor a slow
 #: client (see ``stuck_clients``) holds the loop for long.
 LARGE = 2048
+#: Readings of one attribute that wait, and their bytes (one reading may have more): a machine that is busy for a moment
+#: loses no frame.
+WAITING, WAITING_BYTES = 32, 64 << 20
 
 Push = tuple["TangoDevice", str, DataType, Reading[Any], Event]
 
@@ -27,12 +31,12 @@ Push = tuple["TangoDevice", str, DataType, Reading[Any], Event]
 class Pusher:
     """Pushes the readings of all devices of a process.
 
-    Of each large attribute only the newest reading waits: when the network is slower than the camera, frames are
+    Of each large attribute the newest few readings wait: when the network is slower than the camera, frames are
     skipped (and counted in ``skipped``), the last one never is.
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[tuple[str, str], Push] = {}
+        self._waiting: dict[tuple[str, str], deque[Push]] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -48,12 +52,17 @@ class Pusher:
             self._thread = threading.Thread(target=self._run, name="large-events", daemon=True)
             self._thread.start()
         key = device.get_name(), name
+        size = getattr(reading.value, "nbytes", 0)
         with self._changed:
-            replaced = self._waiting.pop(key, None)
-            if replaced is not None:
+            waiting = self._waiting.setdefault(key, deque())
+            while waiting and (len(waiting) >= WAITING or (len(waiting) + 1) * size > WAITING_BYTES):
                 self.skipped += 1
-                event |= replaced[-1]
-            self._waiting[key] = device, name, datatype, reading, event
+                *_, skipped = waiting.popleft()
+                if waiting:
+                    waiting[0] = *waiting[0][:-1], waiting[0][-1] | skipped
+                else:
+                    event |= skipped
+            waiting.append((device, name, datatype, reading, event))
             self._changed.notify()
 
     def stop(self) -> None:
@@ -71,8 +80,13 @@ class Pusher:
                     self._changed.wait_for(lambda: self._waiting or self._stopping)
                     if not self._waiting:
                         return
-                    push = self._waiting.pop(next(iter(self._waiting)))
+                    key = next(iter(self._waiting))
+                    waiting = self._waiting.pop(key)
+                    push = waiting.popleft()
+                    if waiting:
+                        self._waiting[key] = waiting  # after those of other attributes
                 _push(*push)
+                del push  # its frame is not kept until the next one comes
 
 
 def _push(device: TangoDevice, name: str, datatype: DataType, reading: Reading[Any], event: Event) -> None:
