@@ -13,24 +13,35 @@ from pathlib import Path
 
 import psutil
 
+from servers.facility.ports import DEFAULT_PORTS
 from tests.support.serving import ROOT, wait_until
 
 BIN = Path(sys.executable).parent
-START_SECONDS = 60.0
+START_SECONDS = 120.0  # two workers start facilities on two cores that others use as well
+CLAIM = 4998  # a port that no service has
+SERVICES = ("tango", "ca", "ca_repeater", "ca_images", "pva", "pva_broadcast", "pva_images", "panels")
+PORTS = (5000, 5001, *(DEFAULT_PORTS[service] for service in SERVICES))  # the first two are the simulator's
+_claims: list[socket.socket] = []
 
 
 def free_offset() -> int:
-    """A shift of all ports at which none of those that the demo binds is taken now."""
-    for offset in range(11000, 30000, 137):
+    """A shift of all ports that this process alone has, at which none of those that a facility binds is taken now.
+
+    All ports stay below those that the system gives to clients and to port 0.
+    """
+    for offset in range(11000, 22700, 61):  # no two ports of a facility are a multiple of this apart
+        claim = socket.socket()
         try:
-            for port in (10000, 5000, 5001, 5064, 5075):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port + offset))
-            for port in (5064, 5065, 5076):
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                    probe.bind(("127.0.0.1", port + offset))
+            # Kept until this process ends: a facility binds its ports seconds later, and others look for some meanwhile.
+            claim.bind(("127.0.0.1", CLAIM + offset))
+            for port in PORTS:
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    with socket.socket(socket.AF_INET, kind) as probe:
+                        probe.bind(("127.0.0.1", port + offset))
         except OSError:
+            claim.close()
             continue
+        _claims.append(claim)
         return offset
     raise AssertionError("no free ports")
 
@@ -87,8 +98,11 @@ def started(state_dir: Path, offset: int, *words: str, file: Path = ROOT / "dbco
             start_new_session=True,
         )
     try:
-        wait_until(lambda: "READY" in output.read_text() or process.poll() is not None, START_SECONDS, "READY")
-        assert process.poll() is None, output.read_text()
+        deadline = time.monotonic() + START_SECONDS
+        while "READY" not in (printed := output.read_text()):
+            assert process.poll() is None, f"diptych up has ended:\n{printed}"
+            assert time.monotonic() < deadline, f"not READY within {START_SECONDS:g} s:\n{printed}"
+            time.sleep(0.05)
         words = [str(BIN / "diptych"), "env", "--state-dir", str(state_dir)]
         lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout
         shell = [
