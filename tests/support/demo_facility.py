@@ -32,7 +32,7 @@ def free_offset() -> int:
     for offset in range(11000, 22700, 61):  # no two ports of a facility are a multiple of this apart
         claim = socket.socket()
         try:
-            # Kept until this process ends: a facility binds its ports seconds later, and others look for some meanwhile.
+            # Kept until this process ends: a facility binds its ports seconds later, and others look meanwhile.
             claim.bind(("127.0.0.1", CLAIM + offset))
             for port in PORTS:
                 for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
