@@ -22,6 +22,7 @@ from tests.soak.witness import Witness
 SESSION_SECONDS = 5.0, 40.0
 PAUSE_SECONDS = 0.2, 1.2  # between two calls of a client
 READBACK_SECONDS = 5.0
+CONNECT_SECONDS = 20.0  # in which every subscription has brought its first value
 WIDE = 0.08  # of all sessions subscribe to every level of all racks
 
 _output = threading.Lock()
@@ -41,6 +42,7 @@ class Client(threading.Thread):
         self.counts = dict.fromkeys(("sessions", "updates", "gets", "puts", "subscriptions"), 0)
         self.witnesses: list[Witness] = []
         self.stopping = threading.Event()
+        self._began = time.monotonic()
         self._program = LINKS[program]
         self._random = random.Random(f"{seed} {number}")
 
@@ -58,6 +60,7 @@ class Client(threading.Thread):
 
     def _live(self, link: Link) -> None:
         self.counts["sessions"] += 1
+        self._began = time.monotonic()
         chosen = self._random
         self.witnesses = [
             Witness(pv, rack, values.number_of(rack, index), lambda text: self._fault("value", text))
@@ -117,6 +120,8 @@ class Client(threading.Thread):
         for witness in self.witnesses:
             witness.is_open = False
             self.counts["updates"] += witness.updates
+            if not witness.updates and time.monotonic() - self._began > CONNECT_SECONDS:
+                self._fault("connection", f"{witness.pv}: no value at all")
         self.witnesses = []
         if link is not None:
             with contextlib.suppress(OSError):
@@ -129,7 +134,8 @@ class Client(threading.Thread):
 def check(clients: list[Client], asked: dict[str, Any]) -> None:
     """Answer whether all subscribers of a rack come to show a value, and saw its server die."""
     rack, sequence, died_at = asked["rack"], asked["sequence"], asked["died_at"]
-    there = [witness for client in clients for witness in list(client.witnesses) if witness.rack == rack]
+    racks = [witness for client in clients for witness in list(client.witnesses) if witness.rack == rack]
+    there = [witness for witness in racks if witness.updates]
     saw = [witness for witness in there if died_at and witness.began_at < died_at]
     deadline = time.monotonic() + asked["seconds"]
 

@@ -17,8 +17,8 @@ from tests.soak import values
 from tests.soak.clients import PROCESSES, Clients
 from tests.soak.site import Site, racks_of
 
-FINAL_SECONDS = 10.0  # in which every subscriber shows the last value
-BACK_SECONDS = 15.0  # the same after a server was killed
+FINAL_SECONDS = 15.0  # in which every subscriber shows the last value
+BACK_SECONDS = 30.0  # the same after a server was killed
 BURST_TIMEOUT = 60.0
 LOST_SECONDS = 15.0  # in which the call to a killed server fails
 KILL_CHANCE = 1 / 12  # of a burst to be the last one of its server
@@ -40,6 +40,7 @@ class Tale:
     server_kills: int = 0
     finals: int = 0
     links: int = 0
+    slowest_final: float = 0.0  # s from the end of a burst
     away: list[tuple[int, float, float]] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -132,10 +133,13 @@ class Drive:
             self._fault(f"a call to a server that was killed {time.monotonic() - died_at:.1f} s ago did not fail")
 
     def _check(self, rack: int, sequence: int, died_at: float | None, seconds: float) -> None:
+        begun = time.monotonic()
         found: dict[str, Any] = self._clients.check(rack, sequence, died_at, seconds)
         with self._lock:
             self.tale.finals += found["checked"]
             self.tale.links += found["saw"]
+            if died_at is None:
+                self.tale.slowest_final = max(self.tale.slowest_final, time.monotonic() - begun)
             self.tale.missed += [*found["missed"], *found["blind"]]
 
     def _kill_clients(self, chosen: random.Random) -> None:

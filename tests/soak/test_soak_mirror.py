@@ -25,6 +25,7 @@ from tests.support.serving import ROOT, wait_until
 MINUTES = float(os.environ.get("DIPTYCH_SOAK_MINUTES", "30"))
 WARM_UP = min(600.0, 60 * MINUTES / 3)  # s
 SEED = int(os.environ.get("DIPTYCH_SOAK_SEED", random.SystemRandom().randrange(1 << 30)))
+TOLD = ("bursts", "server_kills", "finals", "slowest_final", "links", "missed")
 REPORT = ROOT / "var" / "soak"
 
 
@@ -76,7 +77,10 @@ def soak(site: Site, log: Path) -> dict[str, Any]:
         "clients": sum(count for *_, count in PROCESSES),
         **clients.counts,
         "client_kills": clients.kills,
-        **{name: getattr(drive.tale, name) for name in ("bursts", "server_kills", "finals", "links", "missed")},
+        **{
+            name: getattr(drive.tale, name)
+            for name in ("bursts", "server_kills", "finals", "slowest_final", "links", "missed")
+        },
         "wrong": wrong(clients.tally.faults, drive.tale),
         "failed_puts": sum(fault["fault"] == "put" for fault in clients.tally.faults),
         **site.statistics(),
