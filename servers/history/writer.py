@@ -83,20 +83,18 @@ class Writer:
             facts, self._facts, keep_s, self._keep_s = self._facts, {}, self._keep_s, {}
         # An empty one says that everything was recorded until now.
         batch = new_batch(samples, time.time())
-        is_safe = False
         try:
             store = self._opened()
+            store.describe(facts, keep_s)
             if self._replayed(store):
                 self._mark_end(store)
                 store.write(batch)
             else:
                 self._backlog.append(batch)
-            is_safe = True
-            store.describe(facts, keep_s)
         except StoreAwayError as error:
             with self._lock:
                 self._facts, self._keep_s = {**facts, **self._facts}, {**keep_s, **self._keep_s}
-            if samples and not is_safe:
+            if samples:
                 self._backlog.append(batch)
             self._pause(str(error))
         else:
