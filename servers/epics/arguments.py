@@ -58,6 +58,9 @@ class Arguments:
             self.records[argument.name] = record
         if spec.arguments:
             self.run = Record(pv + names.RUN, Kind.INT32, value=0, facts=facts, takes_anything=True, level=spec.level)
+        for runs in (self.main, self.run):
+            if runs is not None:
+                runs.is_dangerous = spec.is_dangerous
 
     def of_put(self, value: Any) -> Prepared:
         """The arguments when ``value`` was put to the main record.

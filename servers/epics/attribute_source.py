@@ -165,6 +165,7 @@ class AttributeSource:
             facts=spec.facts,
             handler=handler,
             level=spec.level,
+            period=spec.period if handler is None else None,
         )
 
     def _companions_of(self, value: Record) -> list[Derived]:

@@ -24,6 +24,7 @@ class AttributeSpec:
     text_limit: int
     facts: Facts
     colour: str = ""  # layout of a colour image
+    period: float | None = None  # s, the longest silence that the device promises
 
     @property
     def is_large(self) -> bool:
@@ -40,7 +41,7 @@ class AttributeSpec:
         fits = names.fits_ca_enum(self.facts.labels)
         return (
             self.name, self.base, self.type_name, self.rank, self.max_length, self.access, self.text_limit, fits,
-            self.colour,
+            self.colour, self.period,
         )  # fmt: skip
 
 
@@ -70,6 +71,7 @@ class CommandSpec:
     doc: str
     when_busy: str  # what a second operation does while one runs: refuse, queue, parallel
     described: bool  # whether the argument conventions of a described device hold
+    is_dangerous: bool = False
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,7 @@ class _Reader:
             text_limit=int(said.get("text_limit") or self._wanted.text_limit),
             facts=facts_of(info, said),
             colour=said.get("colour") or "",
+            period=(said.get("change") or {}).get("period"),
         )
 
     def described_command(self, said: Mapping[str, Any]) -> CommandSpec | None:
@@ -169,6 +170,7 @@ class _Reader:
             doc=said.get("doc", ""),
             when_busy=said.get("when_busy", "refuse") if said["kind"] == "operation" else "refuse",
             described=True,
+            is_dangerous=bool(said.get("dangerous")),
         )
 
     def plain_command(self, info: Any) -> CommandSpec | None:

@@ -49,6 +49,8 @@ class PvEntry:
         part: the attribute, or the command with ``()``.
         kind: element type, as a device description spells it; ``rank`` 0 scalar, 1 array, 2 image.
         level: who may write, ``operator`` or ``expert``.
+        is_dangerous: a put runs what a person is to be asked about before.
+        period: s, the longest silence that the device promises; None when it speaks on change only.
     """
 
     name: str
@@ -58,6 +60,8 @@ class PvEntry:
     rank: int
     is_writable: bool
     level: str
+    is_dangerous: bool
+    period: float | None
 
 
 class Mirror:
@@ -177,7 +181,16 @@ class Mirror:
             records = {record: owner[name] for name, record in self._records.items()}
         records |= self.images.served_records()
         return [
-            PvEntry(record.name, *where, record.kind.value, record.rank, record.handler is not None, record.level)
+            PvEntry(
+                record.name,
+                *where,
+                record.kind.value,
+                record.rank,
+                record.handler is not None,
+                record.level,
+                record.is_dangerous,
+                record.period,
+            )
             for record, where in sorted(records.items(), key=lambda each: each[0].name)
         ]
 

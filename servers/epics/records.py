@@ -143,13 +143,15 @@ class Record:
         call: takes a put whose value are arguments by name; None for a record that runs no command.
         takes_anything: a put of any value runs it (a command without arguments).
         level: who may write, ``operator`` or ``expert``.
+        is_dangerous: a put runs something that a person is to be asked about before.
+        period: s, the longest silence that the device promises; None when it speaks on change only.
         error: the record that shows the last refusal of this one.
         result: the record that shows the last result of a command.
     """
 
     __slots__ = (
-        "_listeners", "_reading", "call", "error", "facts", "handler", "kind", "level", "max_length", "name", "rank",
-        "result", "takes_anything", "text_limit",
+        "_listeners", "_reading", "call", "error", "facts", "handler", "is_dangerous", "kind", "level", "max_length",
+        "name", "period", "rank", "result", "takes_anything", "text_limit",
     )  # fmt: skip
 
     def __init__(
@@ -165,11 +167,14 @@ class Record:
         handler: PutHandler | None = None,
         takes_anything: bool = False,
         level: str = "operator",
+        is_dangerous: bool = False,
+        period: float | None = None,
     ) -> None:
         self.name, self.kind, self.rank = name, kind, rank
         self.max_length, self.text_limit = max(1, max_length), text_limit
         self.facts = facts or Facts()
         self.handler, self.takes_anything, self.level = handler, takes_anything, level
+        self.is_dangerous, self.period = is_dangerous, period
         self.call: PutHandler | None = None
         self.error: Record | None = None
         self.result: Record | None = None

@@ -31,6 +31,8 @@ class ServedPv:
     rank: int
     is_writable: bool
     level: str
+    is_dangerous: bool = False
+    period: float | None = None
 
     @property
     def is_archived(self) -> bool:

@@ -27,11 +27,13 @@ class Entry:
 
     Attributes:
         question: what must be asked before every write; "" for nothing.
+        period: s, the longest silence of a source that is well; None for no bound.
     """
 
     name: str
     is_writable: bool
     question: str = ""
+    period: float | None = None
 
 
 class Directory:
@@ -64,26 +66,29 @@ class Directory:
     async def follow(self) -> None:
         """Keep it up to date until cancelled."""
         while True:
-            before = {prefix: dict(entries) for prefix, entries in self._of.items()}
-            await asyncio.gather(*(self._ask(prefix) for prefix in self._prefixes))
-            if self._of != before:
-                for watcher in tuple(self.watchers):
-                    watcher()
+            await self.ask()
             await asyncio.sleep(PERIOD if self.is_complete else 0.5)
+
+    async def ask(self) -> None:
+        """Ask every mirror now."""
+        before = dict(self._of)
+        await asyncio.gather(*(self._ask(prefix) for prefix in self._prefixes))
+        if self._of != before:
+            for watcher in tuple(self.watchers):
+                watcher()
 
     async def _ask(self, prefix: str) -> None:
         query = NTURI([]).wrap(prefix + COMMAND)
         try:
             answer = await asyncio.wait_for(self._channels.call(prefix + COMMAND, query), PATIENCE)
             found: list[dict[str, Any]] = json.loads(answer.value)["pvs"]
-            self._of[prefix] = {row["name"]: Entry(row["name"], row["is_writable"], _question(row)) for row in found}
+            self._of[prefix] = {row["name"]: _entry(row) for row in found}
         except (TimeoutError, DiptychError) as error:
             log.debug("%s%s: %s", prefix, COMMAND, error or "no answer")
         except (ValueError, KeyError, TypeError) as error:
             log.warning("%s%s: not a list of PVs: %r", prefix, COMMAND, error)
 
 
-def _question(row: dict[str, Any]) -> str:
-    return (
-        f"{row['part'].removesuffix('()').replace('_', ' ').capitalize()}: really?" if row.get("is_dangerous") else ""
-    )
+def _entry(row: dict[str, Any]) -> Entry:
+    what = row["part"].removesuffix("()").replace("_", " ").capitalize()
+    return Entry(row["name"], row["is_writable"], f"{what}: really?" if row["is_dangerous"] else "", row["period"])

@@ -14,9 +14,10 @@ from typing import Any, Final
 from aiohttp import WSMsgType, web
 from p4p import Value
 
-from devices.core.errors import BadValueError, DiptychError, NotAllowedError, reason
+from devices.core.errors import BadValueError, DiptychError, NotAllowedError, NotConnectedError, reason
 from servers.web import sender
 from servers.web.channels import Channel
+from servers.web.directory import Entry
 from servers.web.site import Site
 from servers.web.typed import fill
 
@@ -32,13 +33,14 @@ SCHEMES: Final = ("pva://", "ca://")
 
 @dataclass(eq=False, slots=True)
 class Seen:
-    """One subscription of a page: the name as it was asked for, and how much the page knows."""
+    """One subscription of a page: the name as it was asked for, and what the page was told."""
 
     name: str
     channel: Channel
     watcher: Callable[[Channel], None]
     facts_version: int = -1
-    is_writable: bool | None = None
+    question: str = ""
+    period: float | None = None
 
 
 class PvSocket:
@@ -183,8 +185,10 @@ class PvSocket:
         )
         if facts and seen.facts_version != seen.channel.facts_version:
             seen.facts_version = seen.channel.facts_version
-            question = f',"confirm":{json.dumps(entry.question)}' if entry and entry.question else ""
-            text += f",{facts}{question}"
+            text += f",{facts}"
+        if entry is not None and (entry.question, entry.period) != (seen.question, seen.period):
+            seen.question, seen.period = entry.question, entry.period
+            text += f',"confirm":{json.dumps(entry.question or None)},"period":{json.dumps(entry.period)}'
         return text + "}"
 
     async def _begin_write(self, message: dict[str, Any]) -> None:
@@ -203,6 +207,8 @@ class PvSocket:
             plain = _plain(name)
             if not plain or len(name) > MAX_NAME:
                 raise BadValueError(f"{name[:MAX_NAME]} is not a PV that can be written")
+            if (await self._entry(plain)).question and message.get("confirmed") is not True:
+                raise NotAllowedError(f"{name} runs something dangerous: it must be confirmed, and was not")
             wanted = message.get("value")
 
             def build(value: Value) -> None:
@@ -214,6 +220,16 @@ class PvSocket:
             await self._acknowledge(message, error)
         else:
             await self._acknowledge(message, None)
+
+    async def _entry(self, name: str) -> Entry:
+        """What is known of a PV; the mirrors are asked again for one that they may have got just now."""
+        directory = self._site.directory
+        if directory.entry(name) is None:
+            await directory.ask()
+        entry = directory.entry(name)
+        if entry is None:
+            raise NotConnectedError(f"{name}: no mirror that answers has a PV of this name")
+        return entry
 
     async def _acknowledge(self, message: dict[str, Any], error: DiptychError | None) -> None:
         if "id" in message:

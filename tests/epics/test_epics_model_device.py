@@ -46,6 +46,10 @@ def test_its_description_foretells_every_pv(mirrored: Mirror, device: tango.Devi
     assert set(device_pvs(json.loads(device.describe()))) == {entry.name for entry in mirrored.list_pvs()}
 
 
+def test_only_what_runs_a_dangerous_command_is_listed_as_dangerous(mirrored: Mirror) -> None:
+    assert {entry.name for entry in mirrored.list_pvs() if entry.is_dangerous} == {"ALL1:Fail"}
+
+
 @pytest.mark.parametrize("name", SCALARS)
 def test_a_put_of_each_scalar_type_is_read_back_everywhere(
     name: str, device: tango.DeviceProxy, channels: RawClient, pva: Context

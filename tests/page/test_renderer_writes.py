@@ -195,9 +195,15 @@ def test_a_switch_may_ask_one_way_only_and_the_server_may_demand_it(serve: Serve
     until(lambda: server.writes("ON") == [("ON", 1)], page, "it is on")
     page.get_by_role("button", name="On", exact=True).click()
     until(lambda: server.writes("ON")[1:] == [("ON", 0)], page, "it is off again, unasked")
+    assert [message.get("confirmed") for message in server.said("write")] == [True, None]
+    asked = page.get_by_role("dialog", name="X rays: is the hutch empty?")
     page.get_by_role("checkbox").click()
-    page.get_by_role("dialog", name="X rays: is the hutch empty?").get_by_role("button", name="Cancel").click()
+    asked.get_by_role("button", name="Cancel").click()
     assert server.writes("SHUTTER") == []
+    page.get_by_role("checkbox").click()
+    asked.get_by_role("button", name="OK").click()
+    until(lambda: server.writes("SHUTTER") != [], page, "it is sent")
+    assert server.said("write")[-1]["confirmed"] is True
 
 
 def test_a_push_button_holds_while_it_is_pressed(serve: Serve, visit: Visit) -> None:

@@ -72,9 +72,9 @@ class PageSocket:
             await self.hear(lambda _: pv in self.state and true(self.state[pv]))
         return self.state[pv]
 
-    async def write(self, pv: str, value: Any, number: int = 1) -> dict[str, Any]:
+    async def write(self, pv: str, value: Any, number: int = 1, **more: Any) -> dict[str, Any]:
         """Write a value; the acknowledgement."""
-        await self.say(type="write", pv=pv, value=value, id=number, token=self.token)
+        await self.say(type="write", pv=pv, value=value, id=number, token=self.token, **more)
         return dict(await self.hear(lambda message: isinstance(message, dict) and message.get("id") == number))
 
     def _merge(self, update: dict[str, Any]) -> None:

@@ -185,6 +185,25 @@ def test_stop_does_not_wait_behind_an_operation(site: Site) -> None:
     run(work())
 
 
+@pytest.mark.parametrize("unconfirmed", [{}, {"confirmed": False}, {"confirmed": "no"}])
+def test_something_dangerous_runs_only_when_it_was_confirmed(site: Site, unconfirmed: dict[str, Any]) -> None:
+    async def work() -> None:
+        async with connected(site, "ALL1:Fail:Status", "ALL1:Fail") as page:
+            command = await page.until("ALL1:Fail", lambda update: not update["readonly"])
+            assert command["confirm"] == "Fail: really?"
+            before = await page.until("ALL1:Fail:Status", lambda update: "seconds" in update)
+            stamp = before["seconds"], before["nanos"]
+            refused = await page.write("ALL1:Fail", 1, 70, **unconfirmed)
+            assert refused["ok"] is False
+            assert refused["message"] == "ALL1:Fail runs something dangerous: it must be confirmed, and was not"
+            after = page.state["ALL1:Fail:Status"]
+            assert (after["seconds"], after["nanos"]) == stamp
+            failed = await page.write("ALL1:Fail", 1, 71, confirmed=True)
+            assert "no such luck" in failed["message"], "it ran"
+
+    run(work())
+
+
 def test_a_pv_that_does_not_exist_is_told(site: Site) -> None:
     async def work() -> None:
         async with connected(site, "ALL1:Temperatur", "loc://x") as page:

@@ -16,6 +16,11 @@ import { ask } from "./question";
 import { describe } from "./describe";
 import { textOfWrite } from "./typed";
 
+/** When the panel may want a question asked; "both" where it does not matter. */
+export type Occasion = "push" | "release" | "both";
+/** A write may be sent: because the operator said yes, or because nothing had to be asked. */
+export type Consent = "given" | "unneeded";
+
 const RANK: readonly Severity[] = ["NONE", "MINOR", "MAJOR", "INVALID", "UNDEFINED"];
 const STALE_PERIODS = 3;
 const DEFAULT_QUESTION = "Are you sure you want to do this?";
@@ -174,31 +179,31 @@ export class Container {
     return pv.readonly ? `${pv.name} cannot be written` : "";
   }
 
-  /** Whether the panel itself asks before `what` ("push", "release" or "both" where it does not matter). */
-  private asks(what: "push" | "release" | "both"): boolean {
+  private asks(what: Occasion): boolean {
     if (!this.properties.has("show_confirm_dialog")) return false;
     const asked = this.properties.option("show_confirm_dialog") as string | boolean;
     if (typeof asked === "boolean") return asked;
     return asked === "both" || (asked !== "none" && (what === "both" || asked === what));
   }
 
-  /** Asks what the panel wants asked; true: go on. */
-  async confirmed(detail: string, what: "push" | "release" | "both" = "both", demanded = ""): Promise<boolean> {
-    if (!this.asks(what) && !demanded) return true;
+  /** Asks what the panel or the server wants asked; undefined: the operator said no. */
+  async consent(detail: string, what: Occasion = "both", demanded = ""): Promise<Consent | undefined> {
+    if (!this.asks(what) && !demanded) return "unneeded";
     const own = this.asks(what) ? this.properties.text("confirm_message") : "";
-    return ask(demanded || own || DEFAULT_QUESTION, detail);
+    return (await ask(own || demanded || DEFAULT_QUESTION, detail)) ? "given" : undefined;
   }
 
-  /** Sends after all questions are answered, or "sure" without any; shows busy and the result. True: it was taken. */
-  async write(name: string, value: WriteValue, what: "push" | "release" | "both" | "sure" = "both"): Promise<boolean> {
+  /** Sends, once what has to be asked is answered; shows busy and the result. True: it was taken. */
+  async write(name: string, value: WriteValue, what: Occasion | Consent = "both"): Promise<boolean> {
     const pv = this.pvs.get(name);
     const reason = this.whyNot(pv);
     if (!pv || reason) return this.refuse(`not sent: ${reason}`);
     const detail = `${name} := ${textOfWrite(pv, value)}`;
-    if (what !== "sure" && !(await this.confirmed(detail, what, pv.confirm))) return false;
+    const consent = what === "given" || what === "unneeded" ? what : await this.consent(detail, what, pv.confirm);
+    if (!consent) return false;
     this.note.busy();
     this.element.ariaBusy = "true";
-    const ack = await this.panel.page.pvs.write(pv, value);
+    const ack = await this.panel.page.pvs.write(pv, value, consent === "given");
     this.element.ariaBusy = null;
     if (!ack.ok) return this.refuse(ack.message || "refused", detail);
     this.note.done(ack.message);

@@ -91,9 +91,11 @@ export class Pvs {
     };
   }
 
-  write(pv: Pv, value: WriteValue): Promise<Ack> {
+  /** `confirmed`: the operator was asked, and said yes. */
+  write(pv: Pv, value: WriteValue, confirmed = false): Promise<Ack> {
     const id = ++this.writes;
-    if (!this.link.send({ type: "write", pv: pv.name, value, id, token: this.server.token }))
+    const message = { type: "write", pv: pv.name, value, id, token: this.server.token };
+    if (!this.link.send(confirmed ? { ...message, confirmed } : message))
       return Promise.resolve({ ok: false, message: "not sent: no connection to the server" });
     if (!this.acknowledges) return Promise.resolve({ ok: true, message: "sent" });
     return new Promise((resolve) => this.waiting.set(id, resolve));

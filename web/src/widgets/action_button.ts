@@ -122,12 +122,13 @@ async function run(widget: Container, actions: readonly Action[], targets: Reado
   const demanded = actions
     .map((action) => (action.type === "write_pv" ? targets.get(action.pv)?.confirm : ""))
     .find(Boolean);
-  if (!(await widget.confirmed(detail, "both", demanded))) return;
+  const consent = await widget.consent(detail, "both", demanded);
+  if (!consent) return;
   for (const action of actions) {
     if (action.type === "write_pv") {
       const pv = targets.get(action.pv) as Pv;
       try {
-        if (!(await widget.write(action.pv, parseTyped(action.value, pv), "sure"))) return;
+        if (!(await widget.write(action.pv, parseTyped(action.value, pv), consent))) return;
       } catch (error) {
         return void widget.refuse(messageOf(error));
       }

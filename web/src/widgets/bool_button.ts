@@ -2,7 +2,7 @@
 
 import { fileUrl, resolveFile } from "../address";
 import { css } from "../color";
-import type { Container } from "../container";
+import type { Consent, Container, Occasion } from "../container";
 import { align, make, setText } from "../dom";
 import type { Pv } from "../pv";
 import { button, mayUse, setUsable } from "./button";
@@ -47,7 +47,7 @@ export function drawBoolButton(widget: Container): void {
   draw();
   widget.show(draw);
 
-  const set = (on: boolean, what: "push" | "release" | "sure"): void => {
+  const set = (on: boolean, what: Occasion | Consent): void => {
     if (current) void widget.write(current.name, withBit(current.number || 0, bit, on), what);
   };
   const mode = properties.option("mode");
@@ -60,19 +60,19 @@ export function drawBoolButton(widget: Container): void {
   else
     hold(element, {
       may: () => {
-        if (!mayUse(widget, current) || !current) return Promise.resolve(false);
-        return widget.confirmed(`${current.name}: ${properties.text("name")}`, "push", current.confirm);
+        if (!mayUse(widget, current) || !current) return Promise.resolve(undefined);
+        return widget.consent(`${current.name}: ${properties.text("name")}`, "push", current.confirm);
       },
-      press: () => set(mode === "push", "sure"),
-      release: () => set(mode !== "push", "sure"),
+      press: (consent) => set(mode === "push", consent),
+      release: (consent) => set(mode !== "push", consent),
     });
 }
 
 interface Holding {
   /** Whether the press may be sent; may ask, and take its time. */
-  may(): Promise<boolean>;
-  press(): void;
-  release(): void;
+  may(): Promise<Consent | undefined>;
+  press(consent: Consent): void;
+  release(consent: Consent): void;
 }
 
 /**
@@ -80,18 +80,18 @@ interface Holding {
  * press that must be confirmed is over when it is: press and release are then sent together.
  */
 function hold(element: HTMLElement, { may, press, release }: Holding): void {
-  let pressed: Promise<boolean> | undefined;
+  let pressed: Promise<Consent | undefined> | undefined;
   const begin = (): void => {
-    pressed ??= may().then((allowed) => {
-      if (allowed) press();
-      return allowed;
+    pressed ??= may().then((consent) => {
+      if (consent) press(consent);
+      return consent;
     });
   };
   const end = (): void => {
     const ending = pressed;
     pressed = undefined;
-    void ending?.then((sent) => {
-      if (sent) release();
+    void ending?.then((consent) => {
+      if (consent) release(consent);
     });
   };
   element.addEventListener("pointerdown", (event) => {
