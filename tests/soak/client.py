@@ -6,7 +6,6 @@ its standard input: whether every subscriber of a rack shows its last values.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -124,8 +123,12 @@ class Client(threading.Thread):
                 self._fault("connection", f"{witness.pv}: no value at all")
         self.witnesses = []
         if link is not None:
-            with contextlib.suppress(OSError):
+            try:
                 link.close(abruptly=self._random.random() < 0.5)
+            except OSError:
+                pass  # closed by a former fault
+            except Exception as error:
+                self._fault("session", f"leaving: {type(error).__name__}: {error}")
 
     def _fault(self, kind: str, text: str, **more: Any) -> None:
         say(fault=kind, client=self.name, text=f"{time.strftime('%H:%M:%S')} {text}", **more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -52,15 +53,21 @@ class PvaLink:
         self._monitors += [self._monitor(witness) for witness in witnesses]
 
     def _monitor(self, witness: Witness) -> Any:
-        def arrived(update: Any) -> None:
-            if update.changed("alarm"):
-                severity = int(update["alarm.severity"])
-                is_link = severity == INVALID and update["alarm.status"] == PVA_LINK
-            else:
-                severity, is_link = None, False
-            witness.take(_of_pva(update) if update.changed("value") else None, severity, is_link=is_link)
+        from p4p.client.raw import Context
 
-        return self._context.monitor(witness.pv, arrived)
+        made: list[Any] = []
+        turn = threading.Lock()
+
+        def arrived() -> None:
+            with turn:
+                while made and (update := made[0].pop()) is not None:
+                    if not isinstance(update, Exception):
+                        _witness_pva(witness, update)
+
+        # The thread context's own monitor loses updates that come before it has returned (p4p 4.3).
+        made.append(Context.monitor(self._context, witness.pv, arrived))
+        arrived()
+        return made[0]
 
     def get(self, pv: str) -> Value:
         return _of_pva(self._context.get(pv, timeout=CALL_TIMEOUT))
@@ -76,6 +83,14 @@ class PvaLink:
             for monitor in self._monitors:
                 monitor.close()
         self._context.close()
+
+
+def _witness_pva(witness: Witness, update: Any) -> None:
+    severity, is_link = None, False
+    if update.changed("alarm"):
+        severity = int(update["alarm.severity"])
+        is_link = severity == INVALID and update["alarm.status"] == PVA_LINK
+    witness.take(_of_pva(update) if update.changed("value") else None, severity, is_link=is_link)
 
 
 def _of_pva(update: Any) -> Value:
@@ -203,7 +218,7 @@ class SocketLink:
 
     def close(self, *, abruptly: bool) -> None:
         if abruptly:
-            half = b"".join(bytes(part) for part in self._caproto.HostNameRequest("gone"))[:11]
+            half = bytes(self._caproto.HostNameRequest("gone"))[:11]
             self._client.socket.sendall(half)
             self._client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._client.socket.close()
