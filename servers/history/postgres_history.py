@@ -48,7 +48,8 @@ class PostgresHistory:
 
     def pvs(self) -> dict[str, Facts]:
         query = f"""SELECT att_name, domain, family, member, name, p.unit, p.enum_labels, p.data_type
-            FROM att_conf c LEFT JOIN LATERAL ({_LAST} ORDER BY recv_time DESC LIMIT 1) p ON true WHERE cs_name = %s ORDER BY att_name"""
+            FROM att_conf c LEFT JOIN LATERAL ({_LAST} ORDER BY recv_time DESC LIMIT 1) p ON true
+            WHERE cs_name = %s ORDER BY att_name"""
         with self._answering() as connection:
             rows = connection.execute(query, (self._facility,)).fetchall()
         return {name: _facts(*rest) for name, *rest in rows}

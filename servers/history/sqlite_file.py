@@ -43,7 +43,7 @@ CREATE TABLE hour (
     id INTEGER PRIMARY KEY, age_s INTEGER NOT NULL, count INTEGER NOT NULL, low REAL, high REAL, total REAL,
     last REAL, last_ns INTEGER NOT NULL, severity INTEGER NOT NULL, is_connected INTEGER NOT NULL
 );
-CREATE TABLE state (key TEXT PRIMARY KEY, value REAL) WITHOUT ROWID;
+CREATE TABLE state (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 PRAGMA user_version = {VERSION};
 """
 

@@ -108,7 +108,8 @@ class SqliteStore(SqliteHistory):
         super().__init__(path)
         self._ids: dict[str, int] = dict(self._writer.execute("SELECT name, id FROM pv"))
         state = dict(self._writer.execute("SELECT key, value FROM state"))
-        self._age_s, self._last_row = state.get("age_s", 0.0), int(state.get("row", 0))
+        self._age_s, self._last_row = state.get("age_s", 0.0), state.get("row", 0)
+        self._last_batch = state.get("batch")
         self._told = time.monotonic()
         self._chains: dict[int, deque[Open]] = {}
         self._closed: deque[int] = deque()  # PVs, once for each block that is to be packed
@@ -162,6 +163,8 @@ class SqliteStore(SqliteHistory):
             raise StoreAwayError(f"{self.path}: {error}") from error
 
     def _write(self, batch: Batch) -> None:
+        if batch.id == self._last_batch:
+            return
         samples = batch.samples
         now, row = time.monotonic(), self._last_row + 1
         age_s = self._age_s + now - self._told
@@ -177,9 +180,9 @@ class SqliteStore(SqliteHistory):
             )
             self._writer.executemany(
                 "INSERT OR REPLACE INTO state VALUES (?, ?)",
-                [("age_s", age_s), ("alive_s", batch.now_s), ("row", float(row))],
+                [("age_s", age_s), ("alive_s", batch.now_s), ("row", row), ("batch", batch.id)],
             )
-        self._age_s, self._told, self._last_row = age_s, now, row
+        self._age_s, self._told, self._last_row, self._last_batch = age_s, now, row, batch.id
         self._remember(records, row, now, {})
 
     def _records(self, samples: Sequence[Sample]) -> Any:
