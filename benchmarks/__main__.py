@@ -80,11 +80,18 @@ def _saxs() -> list[Figure]:
     return [Figure(name, ours["ms"], "ms", peer["ms"], at_least=4.0)]
 
 
+def _images() -> list[Figure]:
+    from benchmarks import images
+
+    return images.run()
+
+
 GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "tango": _tango,
     "mirror": _mirror,
     "facility": _facility,
     "saxs": _saxs,
+    "images": _images,
 }
 
 
