@@ -165,21 +165,25 @@ def main() -> None:
     for client in clients:
         client.start()
 
-    def count_up() -> None:
+    def tell() -> None:
+        totals = {name: sum(client.counts[name] for client in clients) for name in clients[0].counts}
+        live = [witness for client in clients for witness in list(client.witnesses)]
+        totals["updates"] += sum(witness.updates for witness in live)
+        say(counts=totals, live=len(live))
+
+    def tell_all_the_time() -> None:
         while True:
-            totals = {name: sum(client.counts[name] for client in clients) for name in clients[0].counts}
-            live = [witness for client in clients for witness in list(client.witnesses)]
-            totals["updates"] += sum(witness.updates for witness in live)
-            say(counts=totals, live=len(live))
+            tell()
             time.sleep(1.0)
 
-    threading.Thread(target=count_up, daemon=True).start()
+    threading.Thread(target=tell_all_the_time, daemon=True).start()
     for line in sys.stdin:
         threading.Thread(target=check, args=(clients, json.loads(line)), daemon=True).start()
     for client in clients:
         client.stopping.set()
     for client in clients:
         client.join(30.0)
+    tell()
     os._exit(0)  # libca need not take leave
 
 
