@@ -80,21 +80,19 @@ class Drive:
     def _disturb(self, server: int, chosen: random.Random) -> None:
         while time.monotonic() < self._end:
             rack, count, rate = chosen.choice(racks_of(server)), chosen.randint(5, 40), chosen.choice((5, 10, 20, 0))
-            if chosen.random() < KILL_CHANCE:
-                self._kill_server(server, rack, chosen.uniform(0.0, 1.5))
-            else:
-                self._run_burst(rack, count, rate)
+            try:
+                if chosen.random() < KILL_CHANCE:
+                    self._kill_server(server, rack, chosen.uniform(0.0, 1.5))
+                else:
+                    self._run_burst(rack, count, rate)
+            except Exception as error:  # the others go on, and there is a report at the end
+                self._fault(f"racks{server}, rack {rack}: {type(error).__name__}: {error}")
             time.sleep(chosen.uniform(0.0, 1.5))
 
     def _run_burst(self, rack: int, count: int, rate: float) -> None:
-        try:
-            sequence = self._burst(rack, count, rate).result(BURST_TIMEOUT)
-        except Exception as error:
-            self._fault(f"burst of rack {rack}: {type(error).__name__}: {error}")
-        else:
-            self._check(rack, sequence, None, FINAL_SECONDS)
-            with self._lock:
-                self.tale.bursts += 1
+        self._check(rack, self._burst(rack, count, rate).result(BURST_TIMEOUT), None, FINAL_SECONDS)
+        with self._lock:
+            self.tale.bursts += 1
 
     def _kill_server(self, server: int, rack: int, delay: float) -> None:
         """In the middle of a burst."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +71,7 @@ class Site:
 
     def kill(self, server_number: int) -> None:
         """SIGKILL a device server and wait until another one has come in its place."""
-        victim = self.facility.child(f"racks{server_number}")
+        victim: psutil.Process = wait_until(lambda: self._server(f"racks{server_number}"), 10.0, "there is a server")
         victim.kill()
         racks = racks_of(server_number)
         wait_until(lambda: not victim.is_running(), 10.0, "the server is dead")
@@ -91,6 +92,13 @@ class Site:
         paths = sorted((self.facility.state_dir / "log").glob("mirror*.log*"))
         assert paths, f"no log in {self.facility.state_dir}"
         return [line for path in paths for line in path.read_text(errors="replace").splitlines() if wanted(line)]
+
+    def _server(self, name: str) -> psutil.Process | None:
+        for process in self.facility.children():
+            with contextlib.suppress(psutil.Error):  # another one ended just now
+                if name in process.cmdline():
+                    return process
+        return None
 
     @staticmethod
     def _child_of(parent: psutil.Process, word: str) -> psutil.Process:
