@@ -1,7 +1,7 @@
 """Large blocks of memory are used again instead of being given back to the system.
 
-The kernel needs several times as long to give out 32 MB anew, page by page, as the processor to copy them (40 ms and 5 ms,
-measured), and a frame is copied into new memory twice on its way through Tango.
+The kernel needs several times as long to give out 32 MB anew, page by page, as the processor to copy them (measured: 40
+and 5 ms), and a frame is copied into new memory twice on its way through Tango.
 """
 
 from __future__ import annotations
