@@ -34,7 +34,7 @@ file = open(path, "w", buffering=1)
 contexts = [Context("pva", conf=conf, useenv=False, nt=False) for _ in range(count)]
 def note(client):
     return lambda value: value.value.size and file.write(f"{client} {value.value[0]} {value.value[-1]}\\n")
-kept = [context.monitor("I", note(client)) for client, context in enumerate(contexts)]
+kept = [context.monitor("I", note(client), request="record[queueSize=32]") for client, context in enumerate(contexts)]
 sys.stdin.read()
 """
 
