@@ -7,11 +7,12 @@ import numpy as np
 from servers.history.store import Columns
 
 
-def decimated(points: Columns, width_ns: int) -> Columns:
+def decimated(points: Columns, width_ns: int, begin_ns: int) -> Columns:
     """One point for each width of time that has any; widths begin at whole multiples of ``width_ns`` since 1970.
 
     Args:
         points: in order of time.
+        begin_ns: of what was asked for; the first width begins no earlier, whatever held before does.
     """
     if not len(points):
         return points
@@ -20,7 +21,7 @@ def decimated(points: Columns, width_ns: int) -> Columns:
     is_some = points.count > 0
     count = np.add.reduceat(points.count, first)
     return Columns(
-        time_ns=number[first] * width_ns,
+        time_ns=np.maximum(number[first] * width_ns, begin_ns),
         count=count,
         low=np.fmin.reduceat(points.low, first),
         high=np.fmax.reduceat(points.high, first),

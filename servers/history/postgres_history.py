@@ -8,8 +8,10 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
 import psycopg
 
 from devices.core.errors import RangeError, UnknownNameError
@@ -111,6 +113,7 @@ class PostgresHistory:
             return Trend(name, facts, Columns.together([before, points]))
         width_us = max(1, math.ceil((to_ns - from_ns) / max_points / MICROSECOND_NS))
         points = _decimated(connection, table, within, span, width_us)
+        points = replace(points, time_ns=np.maximum(points.time_ns, from_ns))
         return Trend(name, facts, Columns.together([before, points]), width_us * MICROSECOND_NS / NANOSECONDS)
 
     @contextmanager

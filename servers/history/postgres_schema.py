@@ -1,7 +1,7 @@
 """The tables of a history in PostgreSQL, as HDB++ has them, so that its viewers and scripts read them.
 
-A PV is an attribute there: ``att_name`` is the PV; ``domain``, ``family``, ``member`` and ``name`` are Tango's. Each type
-has a table with a row for each sample, with Tango's quality; a PV that is not connected has an error and no value.
+A PV is an attribute there: ``att_name`` is the PV; ``domain``, ``family``, ``member``, ``name`` are Tango's. A sample
+is a row of its type's table, with Tango's quality; a PV that is not connected has an error and no value.
 
 Source:
     HDB++, libhdbpp-timescale, db-schema/schema.sql (tables and columns; not its text).

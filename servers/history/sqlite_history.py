@@ -147,7 +147,7 @@ class SqliteHistory:
         inside = inside.taken(inside.time_ns <= to_ns)
         is_plain = not len(gone) and width_ns < BLOCK_NS and len(inside) <= max_points
         if not is_plain:
-            inside = decimated(inside, width_ns)
+            inside = decimated(inside, width_ns, begin_ns)
         return Trend(name, facts, Columns.together([held, inside]), 0.0 if is_plain else width_ns / NANOSECONDS)
 
     def _samples(self, pv: int, from_ns: int, to_ns: int) -> Columns:

@@ -15,7 +15,7 @@ import sqlite3
 import time
 from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +84,7 @@ class SqliteStore(SqliteHistory):
         keep_s: for how long samples are kept, s of recording; `describe` may say otherwise for some PVs.
         keep_hours_s: for how long the extremes of each hour are kept, s of recording.
         size_bytes: the file does not grow beyond; the oldest samples go.
+        clock_s: counts the time of recording, s; never backwards.
 
     Raises:
         ConfigurationError: the file is of another version.
@@ -97,7 +98,9 @@ class SqliteStore(SqliteHistory):
         keep_s: float = KEEP_S,
         keep_hours_s: float = KEEP_HOURS_S,
         size_bytes: int = SIZE_BYTES,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock_s = clock_s
         self._keep_s, self._keep_hours_s, self._size_bytes = keep_s, keep_hours_s, size_bytes
         self._spare = path.with_name(f"{path.name}.spare")
         try:
@@ -110,7 +113,7 @@ class SqliteStore(SqliteHistory):
         state = dict(self._writer.execute("SELECT key, value FROM state"))
         self._age_s, self._last_row = state.get("age_s", 0.0), state.get("row", 0)
         self._last_batch = state.get("batch")
-        self._told = time.monotonic()
+        self._told = clock_s()
         self._chains: dict[int, deque[Open]] = {}
         self._closed: deque[int] = deque()  # PVs, once for each block that is to be packed
         self._next: dict[int, int] = {
@@ -166,7 +169,7 @@ class SqliteStore(SqliteHistory):
         if batch.id == self._last_batch:
             return
         samples = batch.samples
-        now, row = time.monotonic(), self._last_row + 1
+        now, row = self._clock_s(), self._last_row + 1
         age_s = self._age_s + now - self._told
         with self._transaction():
             if any(sample.pv not in self._ids for sample in samples):
