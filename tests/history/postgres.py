@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from tests.facility.running import free_port, wait_for
@@ -70,11 +71,16 @@ class Postgres:
             self._process.wait(20.0)
             self._process = None
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def signal(self, number: int) -> None:
-        """To the whole session: PostgreSQL has a process for each connection."""
+        """To all of it: PostgreSQL has a process for each connection."""
         assert self._process is not None
-        for pid in _session(self._process.pid):
-            os.kill(pid, number)
+        leader = psutil.Process(self._process.pid)
+        for process in [leader, *leader.children(recursive=True)]:
+            process.send_signal(number)
 
     def remove(self) -> None:
         self.stop()
@@ -103,18 +109,6 @@ def _newest(name: str) -> str:
     """Debian keeps these programs out of PATH, one folder for each version."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     return str(found[-1]) if found else program(name, "postgresql")
-
-
-def _session(leader: int) -> list[int]:
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                if os.getsid(int(folder.name)) == leader or os.getpgid(int(folder.name)) == leader:
-                    found.append(int(folder.name))
-            except ProcessLookupError:
-                continue
-    return found
 
 
 def _unprivileged() -> list[str]:
