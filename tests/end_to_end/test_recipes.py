@@ -12,6 +12,8 @@ import pytest
 from tests.support.demo_facility import Facility
 from tests.support.serving import ROOT, wait_until
 
+pytestmark = pytest.mark.timeout(300)
+
 PAGE = ROOT / "docs" / "epics-clients.md"
 REFUSED = "RangeError: CRYO1:Rate1 = 5000.0"
 #: title -> (the module that it needs, the set point that it leaves behind, K)
