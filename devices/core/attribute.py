@@ -30,6 +30,7 @@ class AttributeSpec:
     Attributes:
         datatype: element type and greatest shape, (rows, columns) for an image.
         limits: what may be put, in ``unit``; a value equal to a limit is allowed.
+        highest: the attribute of the same component whose value is the highest that may be put then; "" for none.
         warning, alarm: bounds of the read-back, in ``unit``; a value equal to a bound is beyond it.
         hysteresis: how far the read-back must come back before an alarm ends, in ``unit``.
         precision: digits after the point to display; data are never rounded.
@@ -49,6 +50,7 @@ class AttributeSpec:
     label: str = ""
     doc: str = ""
     limits: Range | None = None
+    highest: str = ""
     warning: Range | None = None
     alarm: Range | None = None
     hysteresis: float = 0.0
@@ -76,6 +78,7 @@ class AttributeSpec:
         return replace(
             self,
             name=f"{self.name}_{key}",
+            highest=self.highest and f"{self.highest}_{key}",
             doc=self.doc.replace("{key}", key.upper()),
             # Two set points with one label are one set point too many.
             label=(self.label if "{key}" in self.label else f"{self.label} {{key}}").replace("{key}", key.upper()),
@@ -144,6 +147,7 @@ class Declaration(TypedDict, total=False):
     label: str
     doc: str
     limits: Range | None
+    highest: str
     warning: Range | None
     alarm: Range | None
     hysteresis: float

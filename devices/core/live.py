@@ -164,6 +164,7 @@ class LiveAttribute(Generic[T]):
             raise NotAllowedError(f"{spec.name} is read-only")
         converted = spec.datatype.convert(value, spec.name)
         check_limits(spec.name, converted, spec.limits, spec.unit)
+        self._check_highest(converted)
         read_back: set[LiveAttribute[Any]] = set()
         if self._hook is None:
             self.publish(converted)
@@ -205,6 +206,15 @@ class LiveAttribute(Generic[T]):
             self._sent = self._archived = self.reading
         else:
             self._notify(reading, Event.CONFIG)
+
+    def _check_highest(self, value: Any) -> None:
+        spec = self.spec
+        if spec.highest:
+            bound = self.device.attributes[spec.highest]
+            if bound.reading.value is not None and value > bound.reading.value:
+                raise RangeError(
+                    f"{spec.name} = {value} {spec.unit} is above {bound.name} = {bound.reading.value} {bound.spec.unit}"
+                )
 
     def _judge(self, value: Any, quality: Quality) -> tuple[Quality, str]:
         spec = self.spec

@@ -6,7 +6,6 @@ import enum
 from typing import TYPE_CHECKING
 
 from devices.core import Part, attribute
-from devices.core.errors import RangeError
 from devices.cryocon.register import Registers, publish, register
 from devices.drivers.cryocon_snapshot import LoopSnapshot
 from devices.drivers.cryocon_subsystems import Loop, LoopType, Source
@@ -36,7 +35,13 @@ class ControlLoop(Registers, Part["CryoCon"]):
     group = "Loop {key}"
 
     setpoint = attribute(
-        float, unit="K", precision=3, memorized="show", setpoint_follows=True, doc="Set point of loop {key}"
+        float,
+        unit="K",
+        precision=3,
+        highest="max_setpoint",
+        memorized="show",
+        setpoint_follows=True,
+        doc="Set point of loop {key}",
     )
     output_power = attribute(float, unit="%", precision=1, doc="Output of loop {key}, of full scale")
     ramping = attribute(bool, doc="Whether loop {key} is on its way to a new set point")
@@ -85,12 +90,6 @@ class ControlLoop(Registers, Part["CryoCon"]):
 
     @setpoint.write
     async def write_setpoint(self, temperature: float) -> None:
-        highest = self.max_setpoint.reading.value
-        if highest is not None and temperature > highest:
-            unit = self.setpoint.spec.unit
-            raise RangeError(
-                f"{self.setpoint.name} = {temperature} {unit} is above {self.max_setpoint.name} = {highest} {unit}"
-            )
         self.setpoint.publish(await self.subsystem.setpoint.write(temperature))
 
     def publish_snapshot(self, found: LoopSnapshot, timestamp: float) -> None:

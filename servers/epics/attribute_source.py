@@ -13,7 +13,7 @@ import numpy as np
 
 from devices.core.errors import BadValueError
 from servers.epics import image_layout, names
-from servers.epics.alarm import Alarm, Quality, Severity, Status, judge, judge_state
+from servers.epics.alarm import UNDEFINED, Alarm, Quality, Severity, Status, judge, judge_state
 from servers.epics.declaration import AttributeSpec
 from servers.epics.derived import Derived, Rule, of_value
 from servers.epics.image_formats import decoded
@@ -54,6 +54,8 @@ class AttributeSource:
         self.quality = Quality.VALID
         self._columns = 0
         self._former: Any = None
+        self._facts = spec.facts
+        self._bound_by: Record | None = None
         self._doubt_until = 0.0
         self._newest_ns = 0
         self._ordered_from = 0.0
@@ -131,8 +133,28 @@ class AttributeSource:
 
     def configure(self, facts: Facts) -> None:
         """Adopt a changed attribute configuration; the severity follows with the device's next value."""
-        for record in self._values():
-            record.configure(facts)
+        self._facts = facts
+        self.readback.configure(facts)
+        self._narrow()
+
+    def obey(self, bound: Record | None) -> None:
+        """Show the value of another record as the highest that may be put, whenever it changes."""
+        if bound is not self._bound_by:
+            if self._bound_by is not None:
+                self._bound_by.unlisten(self._narrow)
+            self._bound_by = bound
+            if bound is not None:
+                bound.listen(self._narrow)
+        self._narrow()
+
+    def _narrow(self) -> None:
+        if self.setpoint is None:
+            return
+        (low, high), bound = self._facts.limits, self._bound_by
+        if bound is not None and bound.reading.alarm is not UNDEFINED:
+            highest = float(bound.reading.value)
+            high = highest if high is None else min(high, highest)
+        self.setpoint.configure(replace(self._facts, limits=(low, high)))
 
     def _is_overtaken(self, stamp: int, is_event: bool) -> bool:
         """Whether an event is older than what a read, or the first event of a subscription, has brought before it.

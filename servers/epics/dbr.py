@@ -166,7 +166,8 @@ def _decoded(raw: bytes) -> str:
 def metadata(reading: Reading, facts: Facts, data_type: int, labels: Sequence[str], writable: bool) -> bytes:
     """The bytes of a DBR_STS, TIME, GR or CTRL structure that stand before the value.
 
-    Display and control limits 0, 0 mean none; an alarm bound that is not set is NaN, or 0 in an integer type.
+    Display and control limits 0, 0 mean none, an infinite one none on that side; an
+    alarm bound that is not set is NaN, or 0 in an integer type.
 
     Source:
         EPICS base, db_access.h; GR_STRING and CTRL_STRING are laid out as STS_STRING there.
@@ -193,7 +194,7 @@ def metadata(reading: Reading, facts: Facts, data_type: int, labels: Sequence[st
 
 
 def _bounds(facts: Facts, writable: bool) -> list[float]:
-    display = (0.0, 0.0) if None in facts.limits else facts.limits
-    control = display if writable else (0.0, 0.0)
+    display = facts.display_limits
+    control = facts.control_limits if writable else (0.0, 0.0)
     upper_to_lower = (display[1], display[0], facts.alarm[1], facts.warning[1], facts.warning[0], facts.alarm[0])
     return [np.nan if bound is None else bound for bound in (*upper_to_lower, control[1], control[0])]

@@ -24,6 +24,7 @@ class AttributeSpec:
     text_limit: int
     facts: Facts
     colour: str = ""  # layout of a colour image
+    highest: str = ""  # the attribute whose value bounds what may be put
     period: float | None = None  # s, the longest silence that the device promises
 
     @property
@@ -41,7 +42,7 @@ class AttributeSpec:
         fits = names.fits_ca_enum(self.facts.labels)
         return (
             self.name, self.base, self.type_name, self.rank, self.max_length, self.access, self.text_limit, fits,
-            self.colour, self.period,
+            self.colour, self.highest, self.period,
         )  # fmt: skip
 
 

@@ -74,6 +74,9 @@ class DeviceRecords:
                     continue
                 known.adopt(attribute, wanted.period_of(attribute.name))
                 attributes[attribute.name] = known
+            for source in attributes.values():
+                bound = attributes.get(source.spec.highest)
+                source.obey(None if bound is None else bound.readback)
             commands: dict[str, CommandSource] = {}
             for command in spec.commands:
                 runner = self.commands.get(command.name) if keep else None

@@ -253,10 +253,10 @@ NUMBER: dict[str, Field] = {
     "LLSV": (ENUM, SEVERITIES, lambda record: 2 * (record.facts.alarm[0] is not None)),
 }
 BOUND: dict[str, Getter] = {
-    "HOPR": lambda record: record.facts.limits[1] or 0.0,
-    "LOPR": lambda record: record.facts.limits[0] or 0.0,
-    "DRVH": lambda record: record.facts.limits[1] or 0.0,
-    "DRVL": lambda record: record.facts.limits[0] or 0.0,
+    "HOPR": lambda record: record.facts.display_limits[1],
+    "LOPR": lambda record: record.facts.display_limits[0],
+    "DRVH": lambda record: record.facts.control_limits[1],
+    "DRVL": lambda record: record.facts.control_limits[0],
     "HIHI": lambda record: _set(record.facts.alarm[1]),
     "HIGH": lambda record: _set(record.facts.warning[1]),
     "LOW": lambda record: _set(record.facts.warning[0]),

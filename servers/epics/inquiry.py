@@ -153,6 +153,7 @@ class _Reader:
             text_limit=int(said.get("text_limit") or self._wanted.text_limit),
             facts=facts_of(info, said),
             colour=said.get("colour") or "",
+            highest=said.get("highest") or "",
             period=(said.get("change") or {}).get("period"),
         )
 

@@ -124,9 +124,10 @@ def _add_facts(content: dict[str, Any], record: Record) -> None:
     content["display"] = {"description": facts.description, "units": facts.unit}
     if not record.kind.is_number:
         return
-    low, high = _pair(facts.limits, record, 0)
+    low, high = _pair(facts.display_limits, record, 0)
     content["display"] |= {"limitLow": low, "limitHigh": high, "precision": facts.precision or 0}
     if record.handler is not None:
+        low, high = _control(facts, record)
         content["control"] = {"limitLow": low, "limitHigh": high}
     content["valueAlarm"] = _value_alarm(facts, record)
 
@@ -147,6 +148,14 @@ def _value_alarm(facts: Facts, record: Record) -> dict[str, Any]:
         "highWarningSeverity": 1 * (facts.warning[1] is not None),
         "hysteresis": facts.hysteresis,
     }
+
+
+def _control(facts: Facts, record: Record) -> tuple[float, float]:
+    low, high = facts.control_limits
+    if record.kind.is_float:
+        return low, high
+    least, most = np.iinfo(record.kind.dtype).min, np.iinfo(record.kind.dtype).max
+    return int(max(low, least)), int(min(high, most))
 
 
 def _pair(bounds: Bounds, record: Record, unset: float) -> tuple[float, float]:

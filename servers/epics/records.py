@@ -8,6 +8,7 @@ is converted for a protocol that nobody listens to.
 from __future__ import annotations
 
 import enum
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -82,6 +83,20 @@ class Facts:
     archive_deadband: float = 0.0
     monitor_deadband: float = 0.0
     labels: tuple[str, ...] = ()
+
+    @property
+    def display_limits(self) -> tuple[float, float]:
+        """The range to draw a value in; 0, 0 for none."""
+        low, high = self.limits
+        return (0.0, 0.0) if low is None or high is None else (low, high)
+
+    @property
+    def control_limits(self) -> tuple[float, float]:
+        """What may be put, infinite on the side without a limit; 0, 0 for no limits."""
+        low, high = self.limits
+        if low is None and high is None:
+            return 0.0, 0.0
+        return -math.inf if low is None else low, math.inf if high is None else high
 
     @property
     def declared(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from servers.epics import names
 from servers.panels.pieces import GAP, HEIGHT, PITCH, entry, label, progress, run_button, text
-from servers.panels.row import LABEL, NOTE, NOTE_X, SETPOINT, SETPOINT_X, WIDTH, Row, limits_text, pv_of
+from servers.panels.row import LABEL, NOTE, NOTE_X, SETPOINT, SETPOINT_X, WIDTH, Row, limits_text, name_label, pv_of
 from servers.panels.widget import Widget
 
 LINE_HEIGHT = PITCH + 2  # px, a button is higher than a text
@@ -24,8 +24,9 @@ def command_row(command: Mapping[str, Any], title: str, confirm: str = "") -> Ro
     widgets: list[Widget] = []
     y = 0
     for argument in arguments:
-        widgets += _argument(pv, argument, y)
-        y += PITCH
+        row = _argument(pv, argument)
+        widgets += row.at(0, y)
+        y += row.height
     run = pv + names.RUN if arguments else pv
     widgets += [run_button(title, run, 0, y, LABEL, confirm=confirm, tooltip=command["doc"]), *_outcome(pv, command, y)]
     y += LINE_HEIGHT
@@ -38,16 +39,15 @@ def command_row(command: Mapping[str, Any], title: str, confirm: str = "") -> Ro
     return Row(tuple(widgets), y + (GAP if arguments else 0))
 
 
-def _argument(pv: str, argument: Mapping[str, Any], y: int) -> list[Widget]:
+def _argument(pv: str, argument: Mapping[str, Any]) -> Row:
     unit = f" / {argument['unit']}" if argument["unit"] else ""
     title = argument["name"].replace("_", " ") + unit
     note = limits_text(argument["limits"], argument["unit"])
     width = (NOTE_X - GAP if note else WIDTH) - SETPOINT_X
-    return [
-        label(title, 0, y, LABEL, tooltip=argument["doc"], horizontal_alignment="right"),
-        entry(f"{pv}:{names.segment(argument['name'])}", argument, SETPOINT_X, y, width),
-        *([label(note, NOTE_X, y, NOTE, font="Fine Print")] if note else []),
-    ]
+    name = name_label(title, argument["doc"], horizontal_alignment="right")
+    field = entry(f"{pv}:{names.segment(argument['name'])}", argument, SETPOINT_X, 0, width)
+    notes = (label(note, NOTE_X, 0, NOTE, font="Fine Print"),) if note else ()
+    return Row((name, field, *notes), name.get("height") + PITCH - HEIGHT)
 
 
 def _outcome(pv: str, command: Mapping[str, Any], y: int) -> list[Widget]:

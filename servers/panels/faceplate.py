@@ -80,8 +80,8 @@ def faceplates(device: str, description: Mapping[str, Any], override: Override) 
 def _groups(description: Mapping[str, Any], override: Override, *, expert: bool) -> list[Group]:
     groups: dict[str, Group] = {}
     plotted: set[str] = set()
+    by_name = {item["name"]: item for item in description["attributes"]}
     if not expert:
-        by_name = {item["name"]: item for item in description["attributes"]}
         for plot in override.plots:
             groups.setdefault("Plots", Group("Plots")).rows.append(_plot(plot, by_name))
             plotted.update(plot.get("y", []))
@@ -96,8 +96,11 @@ def _groups(description: Mapping[str, Any], override: Override, *, expert: bool)
                 continue
             usual = item.get("group") or _usual_group(kind, item, description["device_class"])
             group = override.of(kind, name, "group", usual)
-            make = _attribute if kind == "attributes" else _command
-            if row := make(item, group, override):
+            if kind == "attributes":
+                row = _attribute(item, group, override, by_name.get(item.get("highest")))
+            else:
+                row = _command(item, group, override)
+            if row:
                 groups.setdefault(group, Group(group)).rows.append(row)
     return list(groups.values())
 
@@ -113,7 +116,9 @@ def _in_order(items: Iterable[Mapping[str, Any]], order: tuple[str, ...]) -> lis
     return sorted(items, key=lambda item: order.index(item["name"]) if item["name"] in order else len(order))
 
 
-def _attribute(attribute: Mapping[str, Any], group: str, override: Override) -> Row | None:
+def _attribute(
+    attribute: Mapping[str, Any], group: str, override: Override, highest: Mapping[str, Any] | None
+) -> Row | None:
     if attribute["type"] == "encoded":
         return None
     name = attribute["name"]
@@ -123,7 +128,7 @@ def _attribute(attribute: Mapping[str, Any], group: str, override: Override) -> 
         for key in ("format", "precision")
         if (value := override.of("attributes", name, key, None)) is not None
     }
-    return attribute_row(attribute, label, style)
+    return attribute_row(attribute, label, style, highest=highest)
 
 
 def _command(command: Mapping[str, Any], group: str, override: Override) -> Row | None:

@@ -18,12 +18,15 @@ from devices.core.errors import ProtocolError
 from servers.facility.spelling import did_you_mean
 from servers.panels.bob import read_bob, to_xml
 from servers.panels.subset import Property, subset
+from servers.panels.text_width import LINE, lines_of, text_width
 from servers.panels.widget import Widget
 
 MACRO: Final = re.compile(r"\$[({]([A-Za-z_][\w.]*)[)}]")
 DEPTH: Final = 5  # of panels in panels
 BUILT_IN: Final = {"pv_name", "pv_value", "actions", "traces[0].y_pv", "name", "DID", "NAME"}
 FIELD: Final = re.compile(r"\.[A-Z]{3,4}\$?$")
+BUTTON_EDGE: Final = 8  # px on both sides of a button's text
+TOLERANCE: Final = 2.0  # px, of heights
 NO_PV: Final = ("loc://", "sim://")
 
 
@@ -90,6 +93,7 @@ def _walk(visit: Visit, widget: Widget, macros: Mapping[str, str], known: KnownP
         if definition.type == "pv" and text is not None and "$(" not in text:
             _check_pv(visit, widget, text, known)
     _check_question(visit, widget, macros, known)
+    _check_text(visit, widget, own)
     _check_links(visit, widget, macros, known, root)
     for child in widget.children():
         _walk(visit, child, macros, known, root)
@@ -132,6 +136,25 @@ def _check_pv(visit: Visit, widget: Widget, pv: str, known: KnownPvs) -> None:
     name = FIELD.sub("", pv.removeprefix("pva://").removeprefix("ca://"))
     if name not in known.names:
         visit.say(widget, f"there is no PV {name}{did_you_mean(name, known.names)}")
+
+
+def _check_text(visit: Visit, widget: Widget, macros: Mapping[str, str]) -> None:
+    """The text of a label or a button has room; where it is not known before, nobody can tell."""
+    if widget.type not in ("label", "action_button") or widget.get("rotation_step") not in ("0", 0):
+        return
+    text = MACRO.sub(lambda match: macros.get(match[1], match[0]), widget.get("text"))
+    if "$" in text or widget.properties.get("auto_size"):
+        return
+    font = widget.get("font")
+    style = subset().fonts[font] if isinstance(font, str) else font
+    size, is_bold = style["size"], style["style"].startswith("BOLD")
+    room = widget.get("width") - (BUTTON_EDGE if widget.type == "action_button" else 0)
+    wraps = widget.type == "label" and widget.get("wrap_words")
+    lines = lines_of(text, room, size, is_bold=is_bold) if wraps else 1
+    if not wraps and (wide := text_width(text, size, is_bold=is_bold)) > room:
+        visit.say(widget, f"its text is {wide:.0f} px wide, more than {room} px")
+    elif lines > 1 and lines * LINE * size > widget.get("height") + TOLERANCE:
+        visit.say(widget, f"its text takes {lines} lines, more than {widget.get('height')} px")
 
 
 def _check_question(visit: Visit, widget: Widget, macros: Mapping[str, str], known: KnownPvs) -> None:

@@ -5,18 +5,22 @@ A row is as wide as its column and has four parts: label, set point, read-back, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from servers.epics import names
 from servers.panels.pieces import GAP, HEIGHT, PITCH, PREFIX, entry, label, moved, readback, text
+from servers.panels.subset import subset
+from servers.panels.text_width import LINE, lines_of
 from servers.panels.widget import Widget, widget
 
-LABEL, SETPOINT, READBACK, NOTE = 150, 116, 126, 104  # px, widths of the four parts
+LABEL, SETPOINT, READBACK, NOTE = 168, 116, 126, 104  # px, widths of the four parts
 SETPOINT_X, READBACK_X = LABEL + GAP, LABEL + SETPOINT + 2 * GAP
 WIDTH = LABEL + SETPOINT + READBACK + NOTE + 3 * GAP
 NOTE_X = WIDTH - NOTE
+MARK = 14  # px, of the sign before a limit
 PLOT_HEIGHT, IMAGE_HEIGHT = 240, 360  # px
 TEXT_LINES = 4  # of a list of texts
 
@@ -41,6 +45,13 @@ def pv_of(item: Mapping[str, Any]) -> str:
     return PREFIX + (item.get("pv_name") or names.segment(item["name"]))
 
 
+def name_label(title: str, doc: str, **looks: Any) -> Widget:
+    """What a row is about; a long name takes several lines."""
+    size = subset().fonts["Default"]["size"]
+    height = max(HEIGHT, math.ceil(lines_of(title, LABEL, size) * LINE * size))
+    return label(title, 0, 0, LABEL, tooltip=doc, height=height, **looks)
+
+
 def heading(title: str) -> Row:
     """The title of a group, on a bar."""
     bar = widget(
@@ -49,11 +60,14 @@ def heading(title: str) -> Row:
     return Row((bar, label(title, GAP, 0, WIDTH - GAP, font="Default Bold", foreground_color="Header_Foreground")))
 
 
-def attribute_row(attribute: Mapping[str, Any], title: str, style: Mapping[str, Any]) -> Row:
+def attribute_row(
+    attribute: Mapping[str, Any], title: str, style: Mapping[str, Any], *, highest: Mapping[str, Any] | None = None
+) -> Row:
     """One attribute.
 
     Args:
         attribute: from a device description.
+        highest: the attribute whose value is the highest that may be put; its value is shown as the limit.
         style: ``format`` and ``precision`` where a person chose them.
     """
     pv, rank, kind = pv_of(attribute), len(attribute["shape"]), attribute["type"]
@@ -62,22 +76,22 @@ def attribute_row(attribute: Mapping[str, Any], title: str, style: Mapping[str, 
     if rank == 1 and kind != "string":
         return plot_row(title, [("", pv, title)], y_title=attribute["unit"])
     shows = text if kind == "string" else readback
-    name = label(title, 0, 0, LABEL, tooltip=attribute["doc"])
+    name = name_label(title, attribute["doc"])
+    pitch = name.get("height") + PITCH - HEIGHT
     if rank == 1:
         lines = text(pv, SETPOINT_X, 0, WIDTH - SETPOINT_X, height=TEXT_LINES * PITCH - GAP, vertical_alignment="top")
         return Row((name, lines), TEXT_LINES * PITCH)
     access = names.served_access(kind, rank, attribute["access"])
     if access == "read":
         wide = WIDTH if kind == "string" else NOTE_X - GAP
-        return Row((name, shows(pv, SETPOINT_X, 0, wide - SETPOINT_X, **style)))
-    note = limits_text(attribute["limits"], attribute["unit"])
-    notes = (label(note, NOTE_X, 0, NOTE, font="Fine Print"),) if note else ()
-    end = NOTE_X - GAP if note else WIDTH
+        return Row((name, shows(pv, SETPOINT_X, 0, wide - SETPOINT_X, **style)), pitch)
+    notes = _limits(attribute, highest)
+    end = NOTE_X - GAP if notes else WIDTH
     own_style = {} if kind in ("enum", "bool") else style
     if access == "write":
-        return Row((name, entry(pv, attribute, SETPOINT_X, 0, end - SETPOINT_X, **own_style), *notes))
+        return Row((name, entry(pv, attribute, SETPOINT_X, 0, end - SETPOINT_X, **own_style), *notes), pitch)
     setpoint = entry(pv, attribute, SETPOINT_X, 0, SETPOINT, **own_style)
-    return Row((name, setpoint, shows(pv + names.READBACK, READBACK_X, 0, end - READBACK_X, **style), *notes))
+    return Row((name, setpoint, shows(pv + names.READBACK, READBACK_X, 0, end - READBACK_X, **style), *notes), pitch)
 
 
 def plot_row(
@@ -115,6 +129,16 @@ def limits_text(limits: Any, unit: str) -> str:
         return ""
     low, high = (f"{bound:g}" for bound in limits)
     return f"{low} to {high} {unit}".rstrip()
+
+
+def _limits(attribute: Mapping[str, Any], highest: Mapping[str, Any] | None) -> tuple[Widget, ...]:
+    """What may be put, beside the set point: fixed, or the present value of another attribute."""
+    if highest is not None:
+        pv = pv_of(highest) + (names.READBACK if highest["access"] == "read_write" else "")
+        mark = label("≤", NOTE_X, 0, MARK, font="Fine Print", tooltip=f"not above {highest['label']}")
+        return mark, readback(pv, NOTE_X + MARK, 0, NOTE - MARK, font="Fine Print")
+    note = limits_text(attribute["limits"], attribute["unit"])
+    return (label(note, NOTE_X, 0, NOTE, font="Fine Print"),) if note else ()
 
 
 def _image_row(attribute: Mapping[str, Any], pv: str, title: str) -> Row:

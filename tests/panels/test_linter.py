@@ -130,3 +130,26 @@ def test_a_file_that_phoebus_would_write_otherwise_is_told(tmp_path: Path) -> No
     assert lint([path], KNOWN, tmp_path) == [
         f"{path}: is not in Phoebus' own form; `diptych panels --format` writes it so"
     ]
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ({"width": 100, "height": 20}, ["its text takes 2 lines, more than 20 px"]),
+        ({"width": 100, "height": 20, "wrap_words": False}, ["its text is 160 px wide, more than 100 px"]),
+        ({"width": 100, "height": 36}, []),
+        ({"width": 162, "height": 20}, []),
+        ({"width": 162, "height": 20, "font": "Default Bold"}, ["its text takes 2 lines, more than 20 px"]),
+        ({"width": 20, "height": 20, "auto_size": True}, []),
+    ],
+)
+def test_a_label_that_is_cut_is_told(tmp_path: Path, place: dict[str, Any], told: list[str]) -> None:
+    text = widget("label", name="name", text="Overtemperature enabled", **place)
+    assert faults(tmp_path, text) == [f"label 'name': {fault}" for fault in told]
+
+
+def test_the_text_of_a_button_has_room_with_its_macros(tmp_path: Path) -> None:
+    go = widget("action_button", name="go", text="Move $(WHERE)", width=80, height=24)
+    assert faults(tmp_path, go, macros={"WHERE": "in"}) == []
+    (told,) = faults(tmp_path, go, macros={"WHERE": "to the parking place"})
+    assert told == "action_button 'go': its text is 160 px wide, more than 72 px"
