@@ -25,4 +25,4 @@ def keep_large_blocks() -> bool:
     if mallopt is None:
         return False
     settings = {_ARENA_MAX: 1, _MMAP_MAX: 0, _TRIM_THRESHOLD: KEPT_BYTES}
-    return sum(mallopt(option, value) for option, value in settings.items()) == len(settings)  # each gives 1 or 0
+    return all(result == 1 for result in [mallopt(option, value) for option, value in settings.items()])
