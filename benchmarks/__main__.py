@@ -86,11 +86,18 @@ def _images() -> list[Figure]:
     return images.run()
 
 
+def _history() -> list[Figure]:
+    from benchmarks import history
+
+    return history.run()
+
+
 GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "tango": _tango,
     "mirror": _mirror,
     "facility": _facility,
     "saxs": _saxs,
+    "history": _history,
     "images": _images,
 }
 

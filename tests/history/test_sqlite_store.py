@@ -9,13 +9,14 @@ import sys
 import tempfile
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from servers.history.sqlite_file import BLOCK_NS
+from servers.history.sqlite_file import BLOCK_NS, HOUR_NS
 from servers.history.sqlite_history import SqliteHistory
 from servers.history.sqlite_store import SqliteStore
 from servers.history.store import NANOSECONDS, Sample, StoreAwayError, new_batch
@@ -86,24 +87,31 @@ def check_extremes(
     if width_ns >= BLOCK_NS:
         begin_ns = begin_ns // width_ns * width_ns
     known = np.array([each.value if each.is_connected else np.nan for each in samples])
-    points_inside = trend.points.taken(trend.points.time_ns >= begin_ns)
-    assert len(points_inside) <= points + 1
+    severity = np.array([each.severity for each in samples])
+    is_lost = np.array([not each.is_connected for each in samples])
+    inside = trend.points.taken(trend.points.time_ns >= begin_ns)
+    assert len(inside) <= points + 1
     assert (np.diff(trend.points.time_ns) >= 0).all()
-    inside = (times_ns >= begin_ns) & (times <= to_s)
-    assert points_inside.count.sum() == (inside & ~np.isnan(known)).sum()
-    for number in range(len(points_inside)):
-        point = points_inside.taken(number)
-        if not width_ns:  # several samples may be of one time: together they are what the points of that time are
-            point = points_inside.taken(points_inside.time_ns == point.time_ns)
-        end_ns = (point.time_ns // width_ns + 1) * width_ns if width_ns else point.time_ns.max() + 1
-        here = inside & (times_ns >= np.min(point.time_ns)) & (times_ns < end_ns)
-        own = known[here & ~np.isnan(known)]
-        assert np.fmin.reduce(np.atleast_1d(point.low)) == own.min() if len(own) else np.isnan(point.low).all()
-        assert np.fmax.reduce(np.atleast_1d(point.high)) == own.max() if len(own) else np.isnan(point.high).all()
-        assert np.max(point.severity) == max(each.severity for each, is_in in zip(samples, here, strict=True) if is_in)
-        assert np.all(point.is_connected) == all(
-            each.is_connected for each, is_in in zip(samples, here, strict=True) if is_in
-        )
+    asked = (times_ns >= begin_ns) & (times <= to_s)
+    # Ten minutes or an hour that was summed up already is shown to its end.
+    step_s = 1 if width_ns < BLOCK_NS else 600 if width_ns < HOUR_NS else 3600
+    shown = (times_ns >= begin_ns) & (times // step_s <= to_s // step_s)
+    assert (asked & ~np.isnan(known)).sum() <= inside.count.sum() <= (shown & ~np.isnan(known)).sum()
+    for start in np.unique(inside.time_ns).tolist():
+        # Without a width several samples may be of one time.
+        point = inside.taken(inside.time_ns == start)
+        end = (start // width_ns + 1) * width_ns if width_ns else start + 1
+        least, most = asked & (times_ns >= start) & (times_ns < end), shown & (times_ns >= start) & (times_ns < end)
+        low, high = np.fmin.reduce(point.low), np.fmax.reduce(point.high)
+        assert smallest(known[most]) <= (np.inf if np.isnan(low) else low) <= smallest(known[least])
+        assert -smallest(-known[most]) >= (-np.inf if np.isnan(high) else high) >= -smallest(-known[least])
+        assert severity[least].max(initial=0) <= point.severity.max() <= severity[most].max(initial=0)
+        assert is_lost[least].any() <= (not point.is_connected.all()) <= is_lost[most].any()
+
+
+def smallest(values: Any) -> float:
+    """Infinity where there is none."""
+    return float(np.fmin.reduce(values, initial=np.inf))
 
 
 def test_days_of_one_pv_are_answered_from_samples_blocks_and_hours_alike(tmp_path: Path) -> None:
@@ -156,9 +164,9 @@ def test_what_is_older_than_a_day_of_recording_goes_and_its_hours_stay(tmp_path:
             store.write(new_batch([], NOON_S))
         (recent,) = store.query(["T0:Value"], NOON_S + 40 * 3600, NOON_S + 60 * 3600, 100_000)
         assert recent.points.count.sum() == 20 * 3600 + 1  # and the one before
-        (old,) = store.query(["T0:Value"], NOON_S, NOON_S + 20 * 3600, 100_000)
+        (old,) = store.query(["T0:Value"], NOON_S, NOON_S + 20 * 3600 - 1, 100_000)
         assert old.width_s > 0
-        assert (np.nanmin(old.low), np.nanmax(old.high)) == (0.0, 20 * 3600.0 - 1 + 0)
+        assert (np.nanmin(old.low), np.nanmax(old.high)) == (0.0, 20 * 3600.0 - 1)
         assert len(old.points) <= 21
         blocks = store._writer.execute("SELECT min(from_ns) FROM block").fetchone()[0]
         assert blocks / NANOSECONDS > NOON_S + 30 * 3600
