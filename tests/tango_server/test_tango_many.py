@@ -25,6 +25,7 @@ FACILITY = {
                     "many/everything/3": {"properties": {"channels": ["2"]}},
                 },
                 "Stress": {"many/stress/1": {"properties": {}}},
+                "Crowd": {"many/crowd/1": {"properties": {}}, "many/crowd/2": {"properties": {}}},
             }
         }
     }
@@ -33,6 +34,7 @@ CLASSES = """
 classes:
   Everything: tests.support.everything:Everything
   Stress: tests.support.stress:Stress
+  Crowd: tests.support.crowd:Crowd
 """
 
 
@@ -94,3 +96,20 @@ def test_classes_side_by_side_serve_what_is_theirs(port: int) -> None:
     stress.publish_all(0.3)
     wait_until(lambda: (stress.published or 0) > 10, 3.0)
     assert proxy(port, "many/everything/3").info().dev_class == "Everything"
+
+
+def test_images_of_one_device_and_numbers_of_another_do_not_stop_the_server(port: int) -> None:
+    devices = [proxy(port, f"many/crowd/{number}") for number in (1, 2)]
+    seen = [0, 0]
+
+    def count(index: int) -> None:
+        seen[index] += 1
+
+    for index, device in enumerate(devices):
+        device.subscribe_event("image", tango.EventType.CHANGE_EVENT, lambda event: None)
+        device.subscribe_event("number", tango.EventType.CHANGE_EVENT, lambda event, index=index: count(index))
+    for device in devices:
+        device.publish_all(4.0)
+    for index, device in enumerate(devices):
+        wait_until(lambda device=device: device.operation == "", 15.0, "it still answers, and has published all")
+        assert seen[index] > 100, "with events all the time"
