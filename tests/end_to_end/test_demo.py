@@ -77,6 +77,18 @@ def test_an_archiver_is_told_of_every_number_and_state_and_of_no_text_or_curve(f
     assert {row["samplingmethod"] for row in chosen} == {"MONITOR"}
 
 
+def test_the_history_has_what_a_temperature_was_and_its_unit_as_csv(facility: Facility) -> None:
+    def rows() -> list[str]:
+        asked = facility.run("diptych", "history", "CRYO1:TemperatureA", "CRYO1:State", "--from", "10 min ago")
+        return asked.stdout.splitlines()
+
+    wait_until(lambda: sum(",yes" in row for row in rows()) >= 4, 20.0, "some seconds are recorded")
+    found = [row.split(",") for row in rows() if row.startswith("CRYO1:TemperatureA")]
+    assert all(3.0 < float(row[2]) < 320.0 for row in found if row[-1] == "yes")
+    assert any(row.split(",")[3] in ("STANDBY", "ON", "RUNNING", "ALARM") for row in rows())
+    assert "recording" in facility.run("diptych", "history").stdout.splitlines()[0]
+
+
 @pytest.mark.parametrize("words", [("serve", "cryocon"), ("mirror", "mirror"), ("sim", "cryocon")])
 def test_a_killed_process_is_back_within_five_seconds(facility: Facility, words: tuple[str, ...]) -> None:
     victim = facility.child(*words)
