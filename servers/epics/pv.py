@@ -94,7 +94,8 @@ class Pv:
         # An operation ends in p4p's own thread, which waits for locks of ours. So it must not be ended by a garbage
         # collection, which may come while one is held: it is let go when it is answered, and is in no cycle.
         waiting = [operation]
-        outcome.add_done_callback(lambda done: self._server.enqueue(lambda: answer(waiting.pop(), done)))
+        name = self.record.name
+        outcome.add_done_callback(lambda done: self._server.enqueue_answer(name, lambda: answer(waiting.pop(), done)))
 
     def _answer_call(self, operation: Any, outcome: Future[Any]) -> None:
         if outcome.exception() is not None:

@@ -1,8 +1,9 @@
 """The PVAccess server: records as NTScalar, NTScalarArray, NTEnum and NTNDArray, through p4p.
 
 A PV without a client costs a closed SharedPV; it is opened, with the newest Reading, when the first client comes.
-Values are posted by one thread, for PVs that have a client only. When they come fast it rests for a moment now and then,
-so that p4p sends several at once. The put handlers run in p4p's own threads and return at once.
+Values are posted by one thread, for PVs that have a client only. When they come fast it rests for a moment now and
+then, so that p4p sends several at once; who put something is answered first. The put handlers run in p4p's own threads
+and return at once.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ RETRY_PERIOD = 0.005  # s; how often a client without room is looked at again
 # After so many values without a pause the posting thread rests, s: several then cost little more than one.
 MANY, REST = 3, 0.001
 
+# Records that a put or a call of another one changes, by what follows its name.
+CHANGED_BY_PUT = ("", "_RBV", ":Error", ":Status", ":Result", ":Progress")
+
 Job = Callable[[], None]
 
 
@@ -65,6 +69,7 @@ class PvAccess:
         self._large_names = StaticProvider("diptych-large-names")
         self._connections: weakref.WeakValueDictionary[str, PeerConnection] = weakref.WeakValueDictionary()
         self._due: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._answers: deque[tuple[str, Job]] = deque()
         self._later: deque[tuple[float, Job]] = deque()
         self._thread: threading.Thread | None = None
 
@@ -111,8 +116,8 @@ class PvAccess:
     @property
     def clients(self) -> int:
         """PVs that have at least one client."""
-        return sum(pv.connected for pv in self._pvs.values()) + sum(
-            any(pv.connected for pv in large.clients) for large in self._large.values()
+        return sum(pv.connected for pv in list(self._pvs.values())) + sum(
+            any(pv.connected for pv in large.clients) for large in list(self._large.values())
         )
 
     def add(self, record: Record) -> None:
@@ -162,8 +167,25 @@ class PvAccess:
         return found
 
     def enqueue(self, job: Job) -> None:
-        """Post a value, or answer a put: in this order, so that what a put changed is there when its client hears."""
+        """Do something in the posting thread."""
         self._due.put(job)
+
+    def enqueue_answer(self, name: str, job: Job) -> None:
+        """Answer a put of a record, before all values but those that it changed: they are there when its client hears.
+
+        So a client that puts does not wait behind the values of a device that publishes as fast as it can.
+        """
+        self._answers.append((name, job))
+        self._due.put(self._answer)
+
+    def _answer(self) -> None:
+        """Give all answers that wait."""
+        while self._answers:
+            name, job = self._answers.popleft()
+            for ending in CHANGED_BY_PUT:
+                if pv := self._pvs.get(name + ending):
+                    _do(pv.post)
+            _do(job)
 
     def enqueue_later(self, job: Job) -> None:
         """Do something again in a moment; in the posting thread."""
@@ -184,11 +206,16 @@ class PvAccess:
                 continue
             if job is None:
                 return
-            try:
-                job()
-            except Exception:
-                log.exception("PVAccess: a value cannot be posted, or a put not be answered")
+            self._answer()
+            _do(job)
             del job  # not kept until the next one comes, with the client of it
+
+
+def _do(job: Job) -> None:
+    try:
+        job()
+    except Exception:
+        log.exception("PVAccess: a value cannot be posted, or a put not be answered")
 
 
 def _demand_free(bind: str, port: int) -> None:
