@@ -15,7 +15,7 @@ import tango
 import yaml
 
 from devices.core import Device, Properties, attribute, command, poll, setting
-from devices.core.errors import ConfigurationError
+from devices.core.errors import ConfigurationError, RefusedError
 from servers.epics.access import DEFAULT_RULES, Rule, rules_from
 from servers.epics.devices_file import read_devices
 from servers.epics.mirror import Mirror, MirrorConfig, MirroredDevice
@@ -195,8 +195,18 @@ def _devices(lines: Iterable[str], path: Path | None) -> tuple[MirroredDevice, .
 
 
 def _prefixed_devices() -> list[str]:
-    """Every device of the database that has a ``pv_prefix``."""
-    database = tango.Database()
+    """Every device of the database that has a ``pv_prefix``.
+
+    Raises:
+        RefusedError: the database does not answer.
+    """
+    try:
+        database = tango.Database()
+    except tango.DevFailed:
+        text = f"the Tango database at {os.environ.get('TANGO_HOST', '')} does not answer; try again when it does"
+        raise RefusedError(
+            text
+        ) from None  # NotConnectedError would be the link of the mirror itself, which is served on
     names = [name for name in database.get_device_exported("*").value_string if not name.startswith("dserver/")]
     names += [name for name in _defined(database) if name not in names]
     return [name for name in names if any(database.get_device_property(name, "pv_prefix")["pv_prefix"])]

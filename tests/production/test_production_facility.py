@@ -16,7 +16,7 @@ from tests.production.mariadb import DataBaseds
 from tests.support.demo_facility import Facility, free_offset, started, stopped
 from tests.support.serving import wait_until
 
-pytestmark = [pytest.mark.production, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.production, pytest.mark.timeout(300)]
 
 DEVICE = "cryo/cryocon/1"
 
@@ -66,12 +66,12 @@ class Site:
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     production = request.getfixturevalue("production") if request.param == "MariaDB" else None
     words = ["--tango-host", production.tango_host] if production else []
-    facility = started(tmp_path_factory.mktemp("facility") / "state", free_offset(), *words)
+    running = Site(started(tmp_path_factory.mktemp("facility") / "state", free_offset(), *words), production)
     try:
-        yield Site(facility, production)
-    finally:
-        if facility.process.poll() is None:
-            stopped(facility)
+        yield running
+    finally:  # the one that runs now: the last test starts it anew
+        if running.facility.process.poll() is None:
+            stopped(running.facility)
 
 
 def test_the_mirror_finds_the_devices_that_have_a_prefix(site: Site) -> None:
@@ -112,15 +112,28 @@ def test_bounds_and_limits_changed_by_a_client_hold_after_a_restart(site: Site) 
 
 def test_a_dead_database_stops_no_reading_and_no_put_and_loses_nothing(site: Site) -> None:
     before = float(site.facility.get("MIRROR1:Uptime"))
+    proxy = tango.DeviceProxy(f"tango://{site.tango_host}/{DEVICE}")  # made while there is a database to ask
+    changed = proxy.get_attribute_config("temperature_c")
+    changed.alarms.max_alarm = "310"
     site.kill_database()
-    done = site.facility.run("caproto-put", "-c", "-w", "10", "CRYO1:Setpoint2", "88.5")
-    assert done.returncode == 0, done.stderr
-    wait_until(lambda: site.facility.get("CRYO1:Setpoint2_RBV") == "88.5", 5.0)
-    severity = site.facility.run(
-        "caproto-get", "-d", "dbr_time", "--format", "{response.metadata.severity}", "CRYO1:TemperatureA"
-    )
-    assert severity.stdout.strip() == "0", severity
-    site.restart_database()
+    try:
+        done = site.facility.run("caproto-put", "-c", "-w", "10", "CRYO1:Setpoint2", "88.5")
+        assert done.returncode == 0, done.stderr
+        wait_until(lambda: site.facility.get("CRYO1:Setpoint2_RBV") == "88.5", 5.0)
+        severity = site.facility.run(
+            "caproto-get", "-d", "dbr_time", "--format", "{response.metadata.severity}", "CRYO1:TemperatureA"
+        )
+        assert severity.stdout.strip() == "0", severity
+        if site.production:  # the embedded one may be back by now
+            with pytest.raises(tango.DevFailed):
+                proxy.set_attribute_config(changed)
+            site.facility.run("caproto-put", "-c", "-w", "10", "MIRROR1:Reload", "1")
+            reason = f"RefusedError: the Tango database at {site.tango_host} does not answer"
+            found = site.facility.get("MIRROR1:Reload:Error")
+            assert found.startswith(reason), found
+            assert site.facility.get("CRYO1:Setpoint2") == "88.5"
+    finally:
+        site.restart_database()
     wait_until(lambda: site.kept("setpoint_2", "__value") == ["88.5"], 40.0, "the put of that time is stored")
     assert float(site.facility.get("MIRROR1:Uptime")) > before, "the mirror was never restarted"
 

@@ -62,7 +62,7 @@ class Facility:
 
     def get(self, pv: str) -> str:
         """What ``caproto-get`` prints as the value."""
-        done = self.run("caproto-get", "--terse", "-S", pv)
+        done = self.run("caproto-get", "-w", "10", "--terse", "-S", pv)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
