@@ -204,9 +204,8 @@ def _prefixed_devices() -> list[str]:
         database = tango.Database()
     except tango.DevFailed:
         text = f"the Tango database at {os.environ.get('TANGO_HOST', '')} does not answer; try again when it does"
-        raise RefusedError(
-            text
-        ) from None  # NotConnectedError would be the link of the mirror itself, which is served on
+        # Not NotConnectedError: to the model that is the link of the mirror itself, which would be closed.
+        raise RefusedError(text) from None
     names = [name for name in database.get_device_exported("*").value_string if not name.startswith("dserver/")]
     names += [name for name in _defined(database) if name not in names]
     return [name for name in names if any(database.get_device_property(name, "pv_prefix")["pv_prefix"])]
