@@ -79,16 +79,13 @@ def day(folder: Path) -> list[Figure]:
 def many(folder: Path) -> list[Figure]:
     """10 000 PVs at 1 Hz, batch by batch as the recorder's writer gives them, as fast as they are taken."""
     names = [f"T{pv}:Temperature" for pv in range(MANY)]
-    values, _ = thermometers(SECONDS, MANY)
+    values, times = thermometers(SECONDS, MANY)
     clock = [0.0]
     with closing(SqliteStore(folder / "many.sqlite", clock_s=lambda: clock[0])) as store:
         used, worst = 0.0, 0.0
         for second in range(SECONDS):
-            now_ns = (BEGIN_S + second) * NANOSECONDS
-            row = [
-                Sample(name, now_ns + 1000 * pv, value)
-                for pv, (name, value) in enumerate(zip(names, values[second], strict=True))
-            ]
+            readings = zip(names, times[second], values[second], strict=True)
+            row = [Sample(name, time_ns, value) for name, time_ns, value in readings]
             clock[0] += 1.0
             began, cpu = time.perf_counter(), time.process_time()
             store.write(new_batch(row, BEGIN_S + second))
