@@ -38,7 +38,7 @@ class AttributeSpec:
         setpoint_follows: the read-back is the register itself, so a change at the front panel moves the setpoint.
         change, archive: dead-bands of the change and of the archive events.
         group: the heading under which panels show it; a part's attributes have that of the part.
-        pv_name: a PV name segment of its own instead of the one made from ``name``.
+        pv_name: a PV name segment of its own instead of the one made from ``name``; ``{key}`` stands for a part's key.
         colour: layout of a colour image, areaDetector's names: RGB1 has the three values of a pixel side by side, RGB2
             the three lines of a row (both: three times as many columns), RGB3 the three images one above the other.
     """
@@ -83,6 +83,7 @@ class AttributeSpec:
             # Two set points with one label are one set point too many.
             label=(self.label if "{key}" in self.label else f"{self.label} {{key}}").replace("{key}", key.upper()),
             group=(self.group or group).replace("{key}", key.upper()),
+            pv_name=self.pv_name and self.pv_name.replace("{key}", key.upper()),
         )
 
 

@@ -84,6 +84,7 @@ class CommandSpec:
             name=f"{self.name}_{key}",
             doc=self.doc.replace("{key}", key.upper()),
             group=(self.group or group).replace("{key}", key.upper()),
+            pv_name=self.pv_name and self.pv_name.replace("{key}", key.upper()),
         )
 
 

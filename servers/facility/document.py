@@ -144,3 +144,36 @@ _UniqueKeyLoader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _UniqueKeyLoader.add_implicit_resolver(_BOOL, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
+def with_lines(path: Path, problems: Iterable[str]) -> list[str]:
+    """Problems of a document, each behind the line of the file where its key stands."""
+    lines = _key_lines(path)
+    return [_with_line(problem, lines) for problem in problems]
+
+
+def _with_line(problem: str, lines: Mapping[str, int]) -> str:
+    """The problem, behind the line where its key stands."""
+    where, _, what = problem.partition(": ")
+    if unknown := re.match(r"unknown key (\S+?)(?:;|$)", what):
+        where = f"{where} > {unknown[1]}".removeprefix("the file > ")
+    line = lines.get(where)
+    return problem if line is None else f"line {line}: {problem}"
+
+
+def _key_lines(path: Path) -> dict[str, int]:
+    """Where the keys stand, ``rules > 0 > absolute`` -> line from 1; JSON is YAML, too."""
+    found: dict[str, int] = {}
+
+    def walk(node: yaml.Node | None, where: tuple[str, ...]) -> None:
+        pairs: list[tuple[str, int, yaml.Node]] = []
+        if isinstance(node, yaml.MappingNode):
+            pairs = [(str(key.value), key.start_mark.line, value) for key, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            pairs = [(str(number), each.start_mark.line, each) for number, each in enumerate(node.value)]
+        for key, line, value in pairs:
+            found[" > ".join((*where, key))] = line + 1
+            walk(value, (*where, key))
+
+    walk(yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader), ())
+    return found

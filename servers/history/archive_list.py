@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,10 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from devices.core.errors import BadValueError, ConfigurationError
-from servers.facility.document import read_json, read_yaml, schema_problems
+from servers.facility.document import read_json, read_yaml, schema_problems, with_lines
 from servers.facility.duration import seconds_of
 
 EVERY_S: Final = 1.0
@@ -94,8 +91,7 @@ def read_archive_list(path: Path) -> ArchiveList:
             except BadValueError as error:
                 problems.append(f"rules > {number} > keep: {error}")
     if problems:
-        lines = _lines(path)
-        raise ConfigurationError(path.name, [_with_line(problem, lines) for problem in problems])
+        raise ConfigurationError(path.name, with_lines(path, problems))
     return ArchiveList(tuple(rules))
 
 
@@ -110,30 +106,3 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
         keep_s=seconds_of(entry["keep"]) if "keep" in entry else None,
         is_off=entry.get("off", False),
     )
-
-
-def _with_line(problem: str, lines: Mapping[str, int]) -> str:
-    """The problem, behind the line where its key stands."""
-    where, _, what = problem.partition(": ")
-    if unknown := re.match(r"unknown key (\S+?)(?:;|$)", what):
-        where = f"{where} > {unknown[1]}".removeprefix("the file > ")
-    line = lines.get(where)
-    return problem if line is None else f"line {line}: {problem}"
-
-
-def _lines(path: Path) -> dict[str, int]:
-    """Where the keys stand, ``rules > 0 > absolute`` -> line from 1; JSON is YAML, too."""
-    found: dict[str, int] = {}
-
-    def walk(node: yaml.Node | None, where: tuple[str, ...]) -> None:
-        pairs: list[tuple[str, int, yaml.Node]] = []
-        if isinstance(node, yaml.MappingNode):
-            pairs = [(str(key.value), key.start_mark.line, value) for key, value in node.value]
-        elif isinstance(node, yaml.SequenceNode):
-            pairs = [(str(number), each.start_mark.line, each) for number, each in enumerate(node.value)]
-        for key, line, value in pairs:
-            found[" > ".join((*where, key))] = line + 1
-            walk(value, (*where, key))
-
-    walk(yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader), ())
-    return found
