@@ -10,6 +10,7 @@ export interface Color {
 
 const SATURATED = 40;
 const DARKEST_ON_DARK = 75;
+const LEAST_CONTRAST = 70;
 
 function mirrored([red = 0, green = 0, blue = 0, alpha = 255]: Rgba): Rgba {
   const shifted = (to: (value: number) => number): Rgba => [
@@ -54,6 +55,12 @@ export function css(value: Color): string {
 /** For canvases, which know nothing of rooms. */
 export function paint(value: Color, dark: boolean): string {
   return rgb(dark ? value.dark : value.light);
+}
+
+/** `foreground` where it is legible on `background`; white text on a red that stays red in the dark must stay white. */
+export function readable(foreground: Color, background: Color): Color {
+  const away = Math.abs(brightness(foreground.dark) - brightness(background.dark));
+  return away < LEAST_CONTRAST ? { light: foreground.light, dark: legible(background).dark } : foreground;
 }
 
 /** Black or white, whichever is legible on `value`. */

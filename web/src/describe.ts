@@ -28,7 +28,9 @@ export function describe(widget: Container): readonly Row[] {
 function describePv(pv: Pv, widget: Container): readonly Row[] {
   const rows: Row[] = [["PV", pv.name]];
   if (pv.description) rows.push(["", pv.description]);
-  const value = formatPv(pv, { format: "default", precision: -1, units: true });
+  const value = ArrayBuffer.isView(pv.value)
+    ? `${pv.value.length} numbers${pv.units ? `, ${pv.units}` : ""}`
+    : formatPv(pv, { format: "default", precision: -1, units: true });
   if (value) rows.push(["value", value.length > SHOWN_TEXT ? `${value.slice(0, SHOWN_TEXT)} ...` : value]);
   if (pv.time !== undefined) rows.push(["time", formatTime(pv.time)]);
   if (!pv.connected) rows.push(["not connected", `${pv.reason}, ${formatAge((Date.now() - pv.since) / 1000)}`]);
@@ -44,11 +46,18 @@ function describePv(pv: Pv, widget: Container): readonly Row[] {
 
 function limits(pv: Pv): readonly Row[] {
   const range = (label: string, low: number | undefined, high: number | undefined): readonly Row[] =>
-    low === undefined && high === undefined ? [] : [[label, `${low ?? "-∞"} to ${high ?? "∞"}`]];
+    low === undefined && high === undefined
+      ? []
+      : [[label, low === undefined ? `at most ${high}` : high === undefined ? `at least ${low}` : `${low} to ${high}`]];
+  const beyond = (label: string, low: number | undefined, high: number | undefined): readonly Row[] => {
+    const bounds = [low === undefined ? "" : `from ${low} down`, high === undefined ? "" : `from ${high} up`];
+    const text = bounds.filter(Boolean).join(", ");
+    return text ? [[label, text]] : [];
+  };
   const limited = (pv.driveLow ?? 0) < (pv.driveHigh ?? 0) || pv.driveLow === undefined || pv.driveHigh === undefined;
   return [
     ...(limited ? range("limits", pv.driveLow, pv.driveHigh) : []),
-    ...range("warning outside", pv.warnLow, pv.warnHigh),
-    ...range("alarm outside", pv.alarmLow, pv.alarmHigh),
+    ...beyond("warning", pv.warnLow, pv.warnHigh),
+    ...beyond("alarm", pv.alarmLow, pv.alarmHigh),
   ];
 }

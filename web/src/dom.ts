@@ -1,6 +1,6 @@
 // Elements, made without markup: data never becomes HTML.
 
-import { css, type Color } from "./color";
+import { css, readable, type Color } from "./color";
 import type { FontRule } from "./subset";
 
 export type Child = Node | string;
@@ -45,7 +45,7 @@ export function setFont(element: HTMLElement, font: FontRule): void {
 }
 
 export function setColors(element: HTMLElement, foreground: Color | undefined, background: Color | undefined): void {
-  if (foreground) element.style.color = css(foreground);
+  if (foreground) element.style.color = css(background ? readable(foreground, background) : foreground);
   if (background) element.style.backgroundColor = css(background);
 }
 

@@ -68,11 +68,13 @@ export function inLimits(value: number, pv: Pv): number {
   const low = driveLow ?? Number.NEGATIVE_INFINITY;
   const high = driveHigh ?? Number.POSITIVE_INFINITY;
   if (value >= low && value <= high) return value;
-  const text = (each: number): string =>
-    Number.isFinite(each) ? formatNumber(each, "default", undefined) : each < 0 ? "-∞" : "∞";
-  throw new Error(
-    `${formatNumber(value, "default", undefined)} is outside [${text(low)}, ${text(high)}]${pv.units ? ` ${pv.units}` : ""}`,
-  );
+  const text = (each: number): string => formatNumber(each, "default", undefined);
+  const bound = !Number.isFinite(low)
+    ? `above ${text(high)}`
+    : !Number.isFinite(high)
+      ? `below ${text(low)}`
+      : `outside [${text(low)}, ${text(high)}]`;
+  throw new Error(`${text(value)} is ${bound} ${pv.units}`.trimEnd());
 }
 
 /** A value that is about to be written, as a person reads it. */

@@ -25,7 +25,7 @@ describe("what is typed", () => {
   it("outside of the limits is refused with them; on them it is not", () => {
     expect(() => parseTyped("11", setpoint)).toThrow("11 is outside [0, 10] K");
     expect([parseTyped("0", setpoint), parseTyped("10", setpoint)]).toEqual([0, 10]);
-    expect(() => inLimits(-1, pv({ value: 1, drive_low: 0 }))).toThrow("-1 is outside [0, ∞]");
+    expect(() => inLimits(-1, pv({ value: 1, drive_low: 0 }))).toThrow("-1 is below 0");
   });
 
   it("has no limits where both are 0, as EPICS says it, or where only the display is limited", () => {

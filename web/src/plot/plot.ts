@@ -5,7 +5,7 @@ import uPlot from "uplot";
 import { type Color, css, paint } from "../color";
 import type { Container } from "../container";
 import { make, px, setFont, setText } from "../dom";
-import { formatNumber, formatTime } from "../format";
+import { formatTime } from "../format";
 import type { FontRule } from "../subset";
 import { extent, lengthOf, paintTrace, type Trace } from "./trace";
 
@@ -37,6 +37,7 @@ export interface PlotOptions {
 type Span = readonly [low: number, high: number];
 
 const PADDING = 0.05;
+const READ_DIGITS = 6;
 
 export class Plot {
   readonly element = make("div", "plot");
@@ -277,12 +278,15 @@ export class Plot {
       return index === undefined ? [] : [{ trace, x: trace.xs[index] as number, y: trace.ys[index] as number }];
     });
     const x = values[0]?.x ?? at;
-    const text = this.options.time ? formatTime(x) : tick(Number(x.toPrecision(6)));
+    const text = this.options.time
+      ? formatTime(x)
+      : `${this.options.x.title || "x"} = ${tick(Number(x.toPrecision(READ_DIGITS)))}`;
     setText(
       this.readout,
-      [text, ...values.map(({ trace, y }) => `${trace.name || "y"} ${formatNumber(y, "default", undefined)}`)].join(
-        "   ",
-      ),
+      [
+        text,
+        ...values.map(({ trace, y }) => `${trace.name || "y"} = ${tick(Number(y.toPrecision(READ_DIGITS)))}`),
+      ].join("   "),
     );
   }
 }
