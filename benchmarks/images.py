@@ -39,14 +39,14 @@ def run() -> list[Figure]:
     with camera() as (ports, proxy):
         for protocol, name in (("pva", "small"), ("pva", "large"), ("ca", "small")):
             ours = [round_of(ports, proxy, protocol, name) for _ in range(ROUNDS)]
-            peer = peer_of(protocol, name)
+            peer = peer_of(name) if protocol == "pva" else {}  # no CA peer: caproto cuts zeros from the end of bytes
             title = f"images: {SIZES[name]} over {protocol.upper()}"
             frames, scalars = [each["frames"] for each in ours], [each["scalars"] for each in ours]
             lost = max(each["lost"] + each["disordered"] for each in frames)
             figures += [
-                Figure(f"{title}, lost", lost, "frames", peer["lost"] + peer["disordered"], below=1.0),
-                Figure(f"{title}, p50", median(each["p50_ms"] for each in frames), "ms", peer["p50_ms"]),
-                Figure(f"{title}, p99", median(each["p99_ms"] for each in frames), "ms", peer["p99_ms"]),
+                Figure(f"{title}, lost", lost, "frames", peer.get("lost"), below=1.0),
+                Figure(f"{title}, p50", median(each["p50_ms"] for each in frames), "ms", peer.get("p50_ms")),
+                Figure(f"{title}, p99", median(each["p99_ms"] for each in frames), "ms", peer.get("p99_ms")),
                 Figure(f"{title}, scalars p99", median(each["p99_ms"] for each in scalars), "ms", below=20.0),
             ]
     figures += slow_clients()
@@ -126,16 +126,15 @@ def expose(proxy: Any, name: str, rate: float, seconds: float, final: float) -> 
     assert status["state"] == "DONE", status
 
 
-def peer_of(protocol: str, name: str) -> dict[str, float]:
-    """The same frames of a server without Tango."""
-    ports, server = free_ports(), {"pva": "p4p", "ca": "caproto"}[protocol]
-    environment = epics_environment(ports) | {"EPICS_CA_MAX_ARRAY_BYTES": "16777216"}
+def peer_of(name: str) -> dict[str, float]:
+    """The same frames over PVAccess, of a server without Tango."""
+    environment = epics_environment(free_ports())
     with (
-        Worker("benchmarks.image_peers", server, json.dumps(ports), name, environment=environment) as peer,
+        Worker("benchmarks.image_peers", name, environment=environment) as peer,
         Worker("benchmarks.image_client", environment=environment) as client,
     ):
         peer.answer()
-        client.ask(f"subscribe {protocol} PEER:Frame")
+        client.ask("subscribe pva PEER:Frame")
         count = peer.ask(f"publish {RATES[name]} {SECONDS}")["published"]
         found: dict[str, float] = client.ask(f"end {count}")
         return found
