@@ -19,6 +19,7 @@ from servers.panels.row import WIDTH, Row, attribute_row, heading, plot_row, pv_
 from servers.panels.widget import Widget, display, widget
 
 COLUMN_HEIGHT = 800  # px at most, where it can be helped
+COLUMNS = 2  # beside one another
 TAB_BAR = 34  # px
 MIN_WIDTH = 2 * WIDTH + 3 * MARGIN
 MAIN = "Main"
@@ -189,13 +190,18 @@ def _pages(groups: list[Group]) -> dict[str, list[Group]]:
 
 
 def _columns(groups: list[Group]) -> tuple[list[Widget], tuple[int, int]]:
-    """Groups below one another, the next column where one is full; the widgets and (width, height) in px."""
+    """Groups below one another, the next column where one is full; the widgets and (width, height) in px.
+
+    Few columns, and then all over again below them: a panel is shown as wide as the window, and is to be read.
+    """
     widgets: list[Widget] = []
-    x, y, lowest = MARGIN, MARGIN, 0
+    x, y, top, right, lowest = MARGIN, MARGIN, MARGIN, 0, 0
     for group in (part for whole in groups for part in whole.split(COLUMN_HEIGHT)):
-        if y > MARGIN and y + group.height > COLUMN_HEIGHT:
-            x, y = x + WIDTH + MARGIN, MARGIN
+        if y > top and y + group.height > top + COLUMN_HEIGHT - MARGIN:
+            x, y = x + WIDTH + MARGIN, top
+            if x >= COLUMNS * (WIDTH + MARGIN):
+                x, y, top = MARGIN, lowest + MARGIN, lowest + MARGIN
         widgets += group.at(x, y)
         y += group.height
-        lowest = max(lowest, y)
-    return widgets, (x + WIDTH + MARGIN, lowest + MARGIN)
+        right, lowest = max(right, x + WIDTH), max(lowest, y)
+    return widgets, (right + MARGIN, lowest + MARGIN)

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { color, css, legible, namedColor } from "../src/color";
+import { color, css, legible, namedColor, readable } from "../src/color";
 
 it("greys are mirrored in a dark room, with their tint", () => {
   expect(color([255, 255, 255]).dark).toEqual([30, 30, 30, 255]);
@@ -25,4 +25,12 @@ it("style sheets get both rooms", () => {
 it("text on a lamp is dark on bright, bright on dark", () => {
   expect(legible(color([255, 255, 0])).light[0]).toBe(20);
   expect(legible(color([60, 100, 60])).light[0]).toBe(245);
+});
+
+it("white text on red stays white in the dark, where the red stays red", () => {
+  const [red, white, grey] = [color([140, 20, 20]), color([255, 255, 255]), color([240, 240, 240])];
+  expect(readable(white, red).dark[0]).toBe(245);
+  expect(readable(white, red).light).toEqual([255, 255, 255]);
+  const black = color([0, 0, 0]);
+  expect(readable(black, grey)).toBe(black);
 });
