@@ -142,12 +142,15 @@ class ChannelAccess:
             return made if size <= self.image_limit else None
         return made
 
-    def subscribe(self, view: View, subscription: Subscription) -> None:
+    def subscribe(self, view: View, subscription: Subscription) -> Reading:
+        """Returns the reading to begin with: all that follow are newer."""
         monitor = self._monitors.get(view)
         if monitor is None:
             monitor = self._monitors[view] = Monitor(self, view)
             view.record.listen(monitor.changed)
+        begin = self.newest(view)
         monitor.subscriptions.append(subscription)
+        return begin
 
     def unsubscribe(self, view: View, subscription: Subscription) -> None:
         monitor = self._monitors[view]
@@ -155,6 +158,14 @@ class ChannelAccess:
         if not monitor.subscriptions:
             view.record.unlisten(monitor.changed)
             del self._monitors[view]
+
+    def newest(self, view: View) -> Reading:
+        """The newest reading of a name that is subscribed to; what is older has been sent to its subscribers before."""
+        monitor, touched = self._monitors[view], set[Circuit]()
+        monitor.publish(view.record.reading, touched)
+        for circuit in touched:
+            circuit.flush()
+        return monitor.newest
 
     def enqueue(self, monitor: Monitor) -> None:
         self._due.append(monitor)

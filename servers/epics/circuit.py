@@ -24,6 +24,7 @@ from devices.core.errors import DiptychError, NotAllowedError, reason
 from servers.epics.access import Client
 from servers.epics.dbr import decode
 from servers.epics.fields import View
+from servers.epics.records import Reading
 
 if TYPE_CHECKING:
     from servers.epics.ca import ChannelAccess
@@ -291,8 +292,7 @@ class Circuit(asyncio.Protocol):
             self, command.subscriptionid, int(command.data_type), command.data_count, int(command.mask)
         )
         self.subscriptions[subscription.number] = (view, subscription)
-        self.server.subscribe(view, subscription)
-        self.update(subscription, *view.payload(command.data_type, command.data_count, view.record.reading))
+        self._send(view, subscription, self.server.subscribe(view, subscription))
 
     def _unsubscribe(self, command: Any) -> None:
         view, subscription = self.subscriptions.pop(command.subscriptionid)
@@ -323,7 +323,10 @@ class Circuit(asyncio.Protocol):
         stale, self._stale = self._stale, {}
         for number in stale:
             view, subscription = self.subscriptions[number]
-            self.update(subscription, *view.payload(subscription.data_type, subscription.count, view.record.reading))
+            self._send(view, subscription, self.server.newest(view))
+
+    def _send(self, view: View, subscription: Subscription, reading: Reading) -> None:
+        self.update(subscription, *view.payload(subscription.data_type, subscription.count, reading))
 
     def _clear(self, command: Any) -> None:
         self._drop_subscriptions(command.sid)

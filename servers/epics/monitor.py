@@ -25,19 +25,21 @@ class Monitor:
 
     Attributes:
         is_due: it is in the server's queue.
+        newest: the reading that was published last; all that come later are newer.
     """
 
     def __init__(self, server: ChannelAccess, view: View) -> None:
         self.view = view
         self.subscriptions: list[Subscription] = []
         self.is_due = False
+        self.newest = view.record.reading
         self._server = server
         record = view.record
         is_plain = view.is_value and record.rank == 0 and record.source is record
         # Of an array, and of what is derived from another record, the newest is wanted when the loop gets to it.
         self._waiting: deque[Reading] | None = deque(maxlen=WAITING) if is_plain else None
-        self._sent = self._logged = record.reading
-        self._remember(record.reading)
+        self._sent = self._logged = self.newest
+        self._remember(self.newest)
 
     def changed(self) -> None:
         """Called in any thread when the record changed."""
@@ -56,12 +58,13 @@ class Monitor:
         Args:
             newest: the reading of the record, where only that one is wanted.
         """
-        if self._waiting is None:
-            self._publish(newest, touched)
-            return
-        while self._waiting:
+        while self._waiting is not None:
+            newest = self.view.record.reading  # before the look at what waits: what comes meanwhile is newer
+            if not self._waiting:
+                break
             self._publish(self._waiting.popleft(), touched)
-        self._publish(self.view.record.reading, touched)  # two threads may have come in the wrong order
+        self.newest = newest
+        self._publish(newest, touched)
 
     def _publish(self, reading: Reading, touched: set[Circuit]) -> None:
         mask = self._changes(reading)

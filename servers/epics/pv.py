@@ -46,10 +46,12 @@ class Pv:
     def post(self) -> None:
         """Post what waits, and the facts when they changed; in the posting thread."""
         self._is_due = False  # before what waits is taken: a change from now on marks it again
-        while self._waiting:
-            reading = self._waiting.popleft()
-            # Two threads may have come in the wrong order: the last one is the newest.
-            self._post(reading if self._waiting else self.record.reading)
+        while True:
+            newest = self.record.reading  # before the look at what waits: what comes meanwhile is newer
+            if not self._waiting:
+                break
+            self._post(self._waiting.popleft())
+        self._post(newest)
 
     def _post(self, reading: Reading) -> None:
         if self.connected and (reading is not self._posted or self.record.facts is not self._facts):
@@ -64,6 +66,7 @@ class Pv:
     def onFirstConnect(self, _: SharedPV) -> None:  # p4p calls it so
         # In p4p's thread, before the client's first request is looked at: that one finds the newest value.
         self._facts = None
+        self._waiting.clear()  # for former clients
         reading = self._posted = self.record.reading
         if self.shared.isOpen():
             self.shared.post(self._value(reading))

@@ -15,7 +15,7 @@ from servers.epics.ca import ChannelAccess
 from servers.epics.gate import Gate
 from servers.epics.monitor import WAITING
 from servers.epics.records import Kind, Reading, Record
-from tests.epics.mirroring import until
+from tests.epics.mirroring import until, until_equal
 from tests.epics.raw_client import RawClient
 
 NS = 1_700_000_000_250_000_000  # the time stamp of the readings
@@ -105,3 +105,28 @@ def test_two_threads_at_once_leave_the_newest_value(server: ChannelAccess) -> No
             return seen[-1] == CURRENT.reading.value
 
         until(is_newest, "the value that the record has")
+
+
+def publish_five(first: float) -> None:
+    for number in range(5):
+        CURRENT.publish(Reading(first + number, NS + number))
+
+
+def values_until(client: RawClient, last: float) -> list[float]:
+    seen = [float(client.update().data[0])]
+    while seen[-1] != last:
+        seen.append(float(client.update().data[0]))
+    return seen
+
+
+def test_who_subscribes_within_a_burst_sees_no_value_go_back(server: ChannelAccess) -> None:
+    with RawClient(server.port) as first, RawClient(server.port) as second:
+        first.subscribe(first.channel("CURRENT"))
+        channel = second.channel("CURRENT")
+        with busy(server):
+            second.send(channel.subscribe(data_type=None, data_count=0, mask=7))
+            server.call(publish_five, 200.5)  # in the loop's next turn, just before it takes that request
+        until_equal(lambda: CURRENT.reading.value, 204.5)
+        CURRENT.publish(Reading(300.0, NS + 10))
+        assert values_until(second, 300.0) == [204.5, 300.0]
+        assert values_until(first, 300.0) == [200.5, 201.5, 202.5, 203.5, 204.5, 300.0]
