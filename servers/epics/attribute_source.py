@@ -20,8 +20,8 @@ from servers.epics.image_formats import decoded
 from servers.epics.records import Facts, Kind, PutHandler, Reading, Record
 
 SHORT_TEXT = 39  # bytes; served as a CA STRING
-# s that an event may still be on its way when a read has brought a newer value (20 s was seen, while another server hung:
-# Tango has one thread for all events).
+# s that an event may still be on its way when a read has brought a newer value (20 s was seen, while another server
+# hung: Tango has one thread for all events).
 OVERTAKEN_TIME = 30.0
 UNBOUNDED = sys.maxsize  # pixels of a compressed image: too many for a protocol that must know how many at most
 
