@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +18,7 @@ from servers.web.channels import Channels
 log = logging.getLogger(__name__)
 
 PERIOD: Final = 10.0  # s between two questions
+BEGINNING: Final = 0.5  # s, the same until all have answered once
 PATIENCE: Final = 5.0  # s for an answer
 COMMAND: Final = "ListPVs"
 
@@ -50,6 +52,7 @@ class Directory:
     def __init__(self, channels: Channels, prefixes: Sequence[str]) -> None:
         self._channels, self._prefixes = channels, prefixes
         self._of: dict[str, dict[str, Entry]] = {}
+        self._asking = asyncio.Lock()
         self.watchers: set[Callable[[], None]] = set()
 
     @property
@@ -63,16 +66,28 @@ class Directory:
                 return entries[name]
         return None
 
+    async def find(self, name: str) -> Entry | None:
+        """As ``entry``, but the mirrors are asked for one that is not known: they may have got it just now."""
+        deadline = time.monotonic() + PATIENCE
+        while self.entry(name) is None and time.monotonic() < deadline:
+            was_complete = self.is_complete
+            await self.ask()
+            if was_complete:
+                break
+            await asyncio.sleep(0.0 if self.is_complete else BEGINNING)
+        return self.entry(name)
+
     async def follow(self) -> None:
         """Keep it up to date until cancelled."""
         while True:
             await self.ask()
-            await asyncio.sleep(PERIOD if self.is_complete else 0.5)
+            await asyncio.sleep(PERIOD if self.is_complete else BEGINNING)
 
     async def ask(self) -> None:
         """Ask every mirror now."""
-        before = dict(self._of)
-        await asyncio.gather(*(self._ask(prefix) for prefix in self._prefixes))
+        async with self._asking:  # a mirror answers one question at a time
+            before = dict(self._of)
+            await asyncio.gather(*(self._ask(prefix) for prefix in self._prefixes))
         if self._of != before:
             for watcher in tuple(self.watchers):
                 watcher()

@@ -222,11 +222,7 @@ class PvSocket:
             await self._acknowledge(message, None)
 
     async def _entry(self, name: str) -> Entry:
-        """What is known of a PV; the mirrors are asked again for one that they may have got just now."""
-        directory = self._site.directory
-        if directory.entry(name) is None:
-            await directory.ask()
-        entry = directory.entry(name)
+        entry = await self._site.directory.find(name)
         if entry is None:
             raise NotConnectedError(f"{name}: no mirror that answers has a PV of this name")
         return entry

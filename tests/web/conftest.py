@@ -10,7 +10,7 @@ import pytest
 
 from tests.facility.running import Up
 from tests.support.demo_facility import free_offset
-from tests.web.page_socket import Site
+from tests.web.page_socket import Site, connected, run
 
 CLASSES = {"Everything": "tests.support.everything:Everything", "EpicsMirror": "servers.epics.device:EpicsMirror"}
 MIRROR = {
@@ -43,9 +43,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     up = Up(path, folder / "state", "--port-offset", str(offset))
     try:
         up.wait_ready()
-        yield Site(up, 8080 + offset, f"127.0.0.1:{10000 + offset}")
+        found = Site(up, 8080 + offset, f"127.0.0.1:{10000 + offset}")
+        run(_writable(found))
+        yield found
     finally:
         up.end()
+
+
+async def _writable(site: Site) -> None:
+    """Wait until the web server knows which PVs there are; it may ask before the mirror has them."""
+    async with connected(site, "ALL1:Gain") as page:
+        await page.until("ALL1:Gain", lambda update: update.get("readonly") is False)
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ def test_an_operation_is_acknowledged_at_its_end_while_other_writes_go_on(site: 
             assert "BusyError" in busy["message"]
             done = await page.hear(lambda message: message.get("id") == 50)
             assert done["ok"] is True
-            assert page.state["ALL1:Expose:Status"]["text"] == "DONE"
+            await page.until("ALL1:Expose:Status", lambda update: update["text"] == "DONE")
 
     run(work())
 
