@@ -49,20 +49,22 @@ def _tango() -> list[Figure]:
     return tango_server.run()
 
 
-def _mirror() -> list[Figure]:
-    from benchmarks import mirror
+def _epics() -> list[Figure]:
+    from benchmarks import epics
 
-    below = {"ca": {"p50": 3.0, "p99": 15.0}, "pva": {"p50": 1.5}}
-    figures = []
-    for protocol, row in zip(below, mirror.run((1000,), tuple(below), model=True), strict=True):
-        name = f"EPICS: {row['name']}"
-        figures += [
-            Figure(f"{name}, {share}", row[f"{share}_ms"], "ms", below=below[protocol].get(share))
-            for share in ("p50", "p99")
-        ]
-        # The others were overtaken by a newer value, which is the mirror's way of keeping up.
-        figures.append(Figure(f"{name}, values that arrived", 100.0 * row["received"], "%"))
-    return figures
+    return epics.run()
+
+
+def _flood() -> list[Figure]:
+    from benchmarks import flood
+
+    return flood.run()
+
+
+def _fleet() -> list[Figure]:
+    from benchmarks import fleet
+
+    return fleet.run()
 
 
 def _facility() -> list[Figure]:
@@ -94,7 +96,9 @@ def _history() -> list[Figure]:
 
 GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "tango": _tango,
-    "mirror": _mirror,
+    "epics": _epics,
+    "flood": _flood,
+    "fleet": _fleet,
     "facility": _facility,
     "saxs": _saxs,
     "history": _history,

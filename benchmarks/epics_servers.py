@@ -108,7 +108,7 @@ async def serve_mirror(ports: dict[str, int], started: Started, *devices: str) -
         )
     )  # fmt: skip
     mirror.start()
-    while any(mirror.statistics()["devices"].values()):
+    while any(mirror.statistics()["devices"].values()):  # noqa: ASYNC110 - the mirror has no event for it
         await asyncio.sleep(0.05)
     await started(lambda number, value: None)
     print(mirror.statistics(), file=sys.stderr)

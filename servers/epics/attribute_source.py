@@ -240,13 +240,13 @@ class AttributeSource:
         return Reading(value, stamp, self._judge(quality, value), layout)
 
     def _is_shown(self, reading: Reading) -> bool:
-        """Whether an array that was read is the one that an event brought already: it is not sent again."""
+        """Whether a value that was read is the one that an event brought already: it is not sent again."""
         shown = self.readback.reading
-        return (
-            bool(self.spec.rank)
-            and (reading.timestamp_ns, reading.alarm, reading.format) == (shown.timestamp_ns, shown.alarm, shown.format)
-            and _same(reading.value, shown.value)
-        )
+        return (reading.timestamp_ns, reading.alarm, reading.format) == (
+            shown.timestamp_ns,
+            shown.alarm,
+            shown.format,
+        ) and _same(reading.value, shown.value)
 
     def _judge(self, quality: Quality, value: Any) -> Alarm:
         if self.spec.type_name == "state" and quality is not Quality.INVALID and self.spec.rank == 0:
