@@ -111,7 +111,6 @@ async def serve_mirror(ports: dict[str, int], started: Started, *devices: str) -
     while any(mirror.statistics()["devices"].values()):  # noqa: ASYNC110 - the mirror has no event for it
         await asyncio.sleep(0.05)
     await started(lambda number, value: None)
-    print(mirror.statistics(), file=sys.stderr)
     mirror.stop()
 
 
