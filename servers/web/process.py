@@ -6,11 +6,13 @@ import asyncio
 import logging
 import signal
 import sys
+from functools import partial
 
 from devices.core.errors import ConfigurationError
 from servers.facility import leash
 from servers.facility.environment import facility_environment
 from servers.facility.facility_file import Facility, lines_of
+from servers.history.place import open_history
 from servers.web.server import WebConfig, serve
 
 
@@ -58,4 +60,5 @@ def web_config(facility: Facility) -> WebConfig:
         mirrors=mirrors,
         panels=facility.panels,
         port=facility.ports["panels"],
+        history=partial(open_history, facility) if facility.history else None,
     )

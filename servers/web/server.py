@@ -1,4 +1,4 @@
-"""The web server: the page, the panels as files, and the two sockets."""
+"""The web server: the page, the panels as files, the two sockets, and trends."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from servers.web.image_socket import ImageSocket, Picture
 from servers.web.origin import is_own_host, may_connect
 from servers.web.pv_socket import PvSocket
 from servers.web.site import Site
+from servers.web.trends import OpenHistory, Trends
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class WebConfig:
         mirrors: prefixes of the mirrors' own PVs.
         panels: the folder of the .bob files.
         host_names: names by which other hosts reach this server.
+        history: opens the facility's history to be read; None where it has none.
     """
 
     facility: str
@@ -60,11 +62,16 @@ class WebConfig:
     bind: str = "127.0.0.1"
     port: int = 8080
     host_names: Collection[str] = ()
+    history: OpenHistory | None = None
 
 
 def application(config: WebConfig) -> web.Application:
     """The server's routes."""
     app = web.Application(middlewares=[_own_host(config.host_names)])
+    trends = Trends(config.history, config.host_names)
+
+    async def close_trends(_: web.Application) -> None:
+        trends.close()
 
     async def pv_socket(request: web.Request) -> web.StreamResponse:
         answer = await _open(request, config)
@@ -85,9 +92,13 @@ def application(config: WebConfig) -> web.Application:
 
     app.router.add_get("/pvws/pv", pv_socket)
     app.router.add_get("/pvws/image", image_socket)
+    app.router.add_get("/hist", trends.shown)
+    app.router.add_get("/hist/pvs", trends.names)
+    app.router.add_get("/hist/export.csv", trends.exported)
     app.router.add_get("/opi/{path:.*}", panel)
     app.router.add_get("/{path:.*}", page)
     app.on_response_prepare.append(_add_headers)
+    app.on_cleanup.append(close_trends)
     app.cleanup_ctx.append(_site(config))
     return app
 
