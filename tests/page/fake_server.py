@@ -32,6 +32,20 @@ def array_update(values: np.ndarray[Any, Any]) -> Update:
     return {"vtype": "VDoubleArray", ARRAYS[values.dtype.name]: base64.b64encode(little.tobytes()).decode()}
 
 
+def trend(time_s: list[float], value: list[float | None], unit: str = "", **columns: Any) -> Update:
+    """What /hist answers: each point is a sample."""
+    return {
+        "unit": unit,
+        "labels": [],
+        "width": 0,
+        "time": time_s,
+        **dict.fromkeys(("low", "high", "mean", "last"), value),
+        "severity": [0] * len(value),
+        "connected": [each is not None for each in value],
+        **columns,
+    }
+
+
 @dataclass
 class Picture:
     """The image behind a PV; ``exact=False`` says that its pixels were converted from a wider type."""
@@ -60,6 +74,10 @@ class FakeServer:
         self.opi = opi
         self.pvs: dict[str, Update] = {}
         self.pictures: dict[str, Picture] = {}
+        #: What /hist answers for a PV; of others nothing is recorded.
+        self.history: dict[str, Update] = {}
+        #: The questions to /hist.
+        self.asked: list[dict[str, str]] = []
         self.received: list[Update] = []
         self.on_write: dict[str, Callable[[Any], Coroutine[Any, Any, str]]] = {}
         self.hello: Update = {"facility": "test hall", "version": "0.1.0", "token": "tok", "writable": True}
@@ -137,6 +155,8 @@ class FakeServer:
         app = web.Application()
         app.router.add_get("/pvws/pv", self._pv_socket)
         app.router.add_get("/pvws/image", self._image_socket)
+        app.router.add_get("/hist", self._hist)
+        app.router.add_get("/hist/pvs", self._recorded)
         app.router.add_get("/opi/{path:.*}", self._panel)
         app.router.add_get("/{path:.*}", self._file)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -156,6 +176,16 @@ class FakeServer:
         kind = "image/svg+xml" if request.path.endswith(".svg") else "text/xml"
         data = body.encode() if isinstance(body, str) else body
         return web.Response(body=data, content_type=kind, headers=HEADERS)
+
+    async def _hist(self, request: web.Request) -> web.Response:
+        self.asked.append(dict(request.query))
+        trend = self.history.get(request.query["pv"])
+        if trend is None:
+            return web.Response(status=404, text=f"nothing is recorded of {request.query['pv']}")
+        return web.json_response({"trends": [{"pv": request.query["pv"], **trend}]})
+
+    async def _recorded(self, _: web.Request) -> web.Response:
+        return web.json_response({pv: trend["unit"] for pv, trend in self.history.items()})
 
     # PVs ------------------------------------------------------------------------------------------------------------
 

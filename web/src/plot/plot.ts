@@ -44,6 +44,7 @@ export class Plot {
   private readonly host = make("div", "plot-host");
   private readonly legend = make("div", "legend");
   private readonly readout = make("output", "readout");
+  private readonly remark = make("div", "remark");
   private readonly sizes = new ResizeObserver(() => this.build());
   private readonly entries: HTMLElement[] = [];
   private chart: uPlot | undefined;
@@ -70,7 +71,7 @@ export class Plot {
     this.readout.style.fontSize = px(options.scaleFont.size * 0.9);
     this.element.append(this.host);
     if (options.legend) this.element.append(this.legend);
-    this.element.append(this.readout);
+    this.element.append(this.readout, this.remark);
     for (const trace of traces) {
       const mark = make("span", "mark");
       mark.style.backgroundColor = css(trace.color);
@@ -85,6 +86,12 @@ export class Plot {
   /** Draws what the traces hold now, in the next frame. */
   redraw(): void {
     this.widget.panel.page.frames.request(this.draw);
+  }
+
+  /** A few words in the corner, all of them as a tooltip. */
+  note(text: string): void {
+    setText(this.remark, text);
+    this.remark.title = text;
   }
 
   private close(): void {

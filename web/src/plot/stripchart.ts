@@ -1,10 +1,12 @@
-// Values against time, from the moment the panel was opened.
+// Values against time: from the history, and from the moment the panel was opened as they come.
 
 import { namedColor } from "../color";
 import type { Container } from "../container";
 import type { Pv } from "../pv";
+import { messageOf } from "../faults";
 import { axisOf, traceOf } from "./axes";
 import { Plot, type PlotAxis } from "./plot";
+import { curveOf, readPast } from "./past";
 import { parseSpan, Timeline } from "./timeline";
 
 export function drawStripchart(widget: Container): void {
@@ -66,6 +68,26 @@ export function drawStripchart(widget: Container): void {
       if (!pv.connected) lines[index]?.gap(page.pvs.now());
       else if (pv.value !== undefined) lines[index]?.push(pv.time ?? page.pvs.now(), pv.number, page.pvs.now());
     });
+  let closed = false;
+  const load = async (pv: string, line: Timeline): Promise<void> => {
+    const past = curveOf(
+      await readPast(pv, { from: -span }, properties.number("width")),
+      // What came meanwhile is there already.
+      line.times[0],
+    );
+    if (closed) return;
+    line.prepend(past.times, past.values);
+    draw();
+  };
+  const reasons = new Set<string>();
+  for (const [index, rule] of rules.entries())
+    load(rule.text("y_pv"), lines[index] as Timeline).catch((error: unknown) => {
+      reasons.add(messageOf(error));
+      plot.note(`from now on: ${[...reasons].join("; ")}`);
+    });
+  widget.onClose(() => {
+    closed = true;
+  });
   // Values are kept as they come; drawn as often as the span can show it.
   const timer = setInterval(draw, Math.min(1000, Math.max(200, (span / 300) * 1000)));
   widget.onClose(() => clearInterval(timer));

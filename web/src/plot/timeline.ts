@@ -20,6 +20,12 @@ export class Timeline {
     if (this.times.length && !this.inGap) this.add(Math.max(now, this.times.at(-1) as number), Number.NaN);
   }
 
+  /** Puts what was before in front; all of it is older than the first value here. */
+  prepend(times: readonly number[], values: readonly number[]): void {
+    this.times = [...times, ...this.times];
+    this.values = [...values, ...this.values];
+  }
+
   private get inGap(): boolean {
     return Number.isNaN(this.values.at(-1) ?? 0);
   }
