@@ -68,7 +68,7 @@ class Memory:
 
     Attributes:
         severity: the present one, once raised.
-        worst: since it was raised or acknowledged last.
+        worst: of all that nobody has acknowledged; 0 when it is over and acknowledged.
     """
 
     severity: int = 0
@@ -209,7 +209,7 @@ class Alarm:
 
     def _raise(self, now_s: float) -> list[Step]:
         memory = self.memory
-        memory.severity = memory.worst = self._seen
+        memory.severity, memory.worst = self._seen, max(memory.worst, self._seen)
         memory.text = self._seen_text
         memory.raised_s, memory.cleared_s = now_s, 0.0
         memory.is_acknowledged, memory.acknowledged_by = False, ""

@@ -150,6 +150,9 @@ class _Reader:
         except BadValueError as error:
             self.problems.append(f"rules > {name} > when: {error}")
             return []
+        for place in _PLACE.findall(given["message"]):
+            if ":" not in place and "/" not in place:
+                self.problems.append(f"rules > {name} > message: {{{place}}} is neither a PV nor a Tango attribute")
         manner = self._manner(f"rules > {name}", given)
         return [Rule(name, when, Severity[given["severity"]], given["message"], manner)]
 

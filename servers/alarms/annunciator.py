@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +19,9 @@ from servers.facility.pv_list import ServedPv
 
 LONGEST_SHELF_S: Final = 7 * 86400.0
 STATE: Final = "state"  # the part whose PV speaks for its device when that is away
-TOLD: Final = (Step.RAISED, Step.WORSE)
+#: What is news, when it leaves an alarm that nobody has acknowledged: one that comes back is new to everybody.
+TOLD: Final = (Step.RAISED, Step.WORSE, Step.UNSHELVED, Step.PUT_BACK)
+MAX_UNWRITTEN: Final = 10_000  # steps kept while the journal cannot be written
 
 _ORDER: Final = {Stand.UNACKNOWLEDGED: 0, Stand.RETURNED: 1, Stand.ACKNOWLEDGED: 2}
 
@@ -69,8 +72,9 @@ class Annunciator:
         self._inputs: dict[str, Seen] = {}
         self._tango_names: dict[str, str] = {}
         self._touched: dict[str, Memory] = {}
-        self._entries: list[Entry] = []
+        self._entries: deque[Entry] = deque(maxlen=MAX_UNWRITTEN)
         self.problems: dict[str, str] = {}
+        self.journal_problem = ""  # empty when all is written
         self.news_count = 0  # alarms raised, or got worse: whoever sounds the horn looks at it
         self.reload(wanted)
 
@@ -104,8 +108,10 @@ class Annunciator:
         for name in [name for name in self._alarms if name not in kept]:
             self._forget(name)
         needed = {self._pv(name) for rule in self._rules.values() for name in rule.names}
-        arrays = [pv.name for pv in sources if pv.rank and pv.name not in needed]
-        return sorted(needed | {pv.name for pv in sources if not pv.rank}), arrays
+        arrays = {pv.name for pv in self._served if pv.rank} & (needed | {pv.name for pv in sources})
+        scalars = (needed | {pv.name for pv in sources}) - arrays
+        self._judge_all()
+        return sorted(scalars), sorted(arrays)
 
     def see(self, news: Iterable[News]) -> None:
         """Take what PVs show, and judge what depends on it."""
@@ -224,6 +230,14 @@ class Annunciator:
         aside = [alarm for alarm in self._alarms.values() if alarm.stand in (Stand.SHELVED, Stand.OUT_OF_SERVICE)]
         return [self.as_dict(alarm) for alarm in (*self.listed, *sorted(aside, key=lambda each: each.name))]
 
+    def _judge_all(self) -> None:
+        """Judge the rules that may have changed themselves, as far as anything has been seen."""
+        now_s = self._clock_s()
+        for rule in self._rules.values():
+            if any(self._pv(name) in self._inputs for name in rule.names):
+                self._judge(rule, now_s)
+        self._keep()
+
     def _judge(self, rule: Rule, now_s: float) -> None:
         inputs = {name: self._inputs[pv] for name in rule.names if (pv := self._pv(name)) in self._inputs}
         try:
@@ -257,7 +271,7 @@ class Annunciator:
         for step in steps:
             self._touched[alarm.name] = alarm.memory
             self._entries.append(entry(now_s, alarm.name, step, alarm.memory, who, why))
-            if step in TOLD and alarm.is_listed:
+            if step in TOLD and alarm.stand is Stand.UNACKNOWLEDGED:
                 self.news_count += 1
                 if alarm.manner.tell:
                     self._tell(self._notice(alarm, now_s))
@@ -268,9 +282,17 @@ class Annunciator:
         return Notice(now_s, alarm.name, device, alarm.severity.name, memory.text, manner.guidance, manner.tell)
 
     def _keep(self) -> None:
-        if self._entries:
+        """Write what has changed; while that fails the alarms go on, and it is tried again at the next tick."""
+        if not self._entries:
+            return
+        try:
             self._journal.write(self._touched, self._entries)
-            self._touched, self._entries = {}, []
+        except sqlite3.Error as error:
+            self.journal_problem = f"the journal cannot be written: {error}"
+            return
+        self._touched = {}
+        self._entries.clear()
+        self.journal_problem = ""
 
 
 def _is_source(pv: ServedPv) -> bool:

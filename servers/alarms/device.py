@@ -6,7 +6,6 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -127,14 +126,14 @@ class AlarmFacility(Device):
             self._listing = asyncio.create_task(self._list())
         news = self._watch.take()
         if news:
-            self._keep(lambda: self.annunciator.see(news))
+            self.annunciator.see(news)
             self.show()
 
     @poll(1.0)
     async def poll_time(self) -> None:
         """Delays and shelves end."""
         if self._annunciator is not None:
-            self._keep(self.annunciator.tick)
+            self.annunciator.tick()
             self.show()
 
     @command()
@@ -216,7 +215,8 @@ class AlarmFacility(Device):
         self.out_of_service.publish(stands[Stand.OUT_OF_SERVICE])
         self.highest.publish(max(severities, default=Severity.NO_ALARM))
         self.news.publish(found.news_count)
-        self.problem.publish("; ".join((*found.problems.values(), *filter(None, (self._notices.problem,)))))
+        rules = [f"{name}: {text}" for name, text in found.problems.items()]
+        self.problem.publish("; ".join(filter(None, (*rules, found.journal_problem, self._notices.problem))))
         listed = found.listed
         for number, row in enumerate(self.rows):
             _fill(row, listed[number] if number < len(listed) else None)
@@ -233,13 +233,6 @@ class AlarmFacility(Device):
         scalars, arrays = self.annunciator.follow(served)
         await asyncio.to_thread(self._watch.follow, scalars, arrays)
         self.watched.publish(len(scalars) + len(arrays))
-
-    def _keep(self, act: Callable[[], None]) -> None:
-        """Act; when the journal cannot be written the alarms are shown all the same, and why is said."""
-        try:
-            act()
-        except sqlite3.Error as error:
-            self.annunciator.problems["journal"] = f"the journal cannot be written: {error}"
 
     def _wanted(self) -> AlarmList:
         file = self.properties.alarms_file

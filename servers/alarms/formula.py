@@ -5,9 +5,11 @@ A parser of its own, as a PV name is no name of any language, and nothing of a r
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -37,7 +39,7 @@ Node = Callable[[Inputs], Value]
 
 _TOKEN = re.compile(
     r"""\s*(?:
-      (?P<number>(?:\d+\.\d*|\.?\d+)(?:[eE][+-]?\d+)?(?![A-Za-z_:]))
+      (?P<number>(?:\d+\.\d*|\.?\d+)(?:[eE][+-]?\d+)?(?![\w:.]))
     | (?P<text>"[^"]*"|'[^']*')
     | `(?P<quoted>[^`]+)`
     | (?P<name>[A-Za-z][A-Za-z0-9_]*(?:[:.][A-Za-z0-9_]+)*)
@@ -47,6 +49,9 @@ _TOKEN = re.compile(
 )
 _COMPARISONS: Final[dict[str, Callable[[Value, Value], bool]]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
+_CALCULATIONS: Final[dict[str, Callable[[float, float], float]]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": lambda above, below: _divided(above, below),
 }  # fmt: skip
 _WORDS: Final = ("and", "or", "not", "true", "false")
 _NUMERIC: Final[dict[str, Callable[..., float]]] = {"abs": abs, "min": min, "max": max}
@@ -107,16 +112,14 @@ class _Parser:
         node = self._either()
         if self._peek().kind != "end":
             raise self._wrong("the end")
+        if not self._names:
+            raise BadValueError(f"{self._text!r}: no PV stands in it from character 1 on: it would never change")
         return Formula(self._text, frozenset(self._names), node)
 
     def _either(self) -> Node:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise BadValueError(f"{self._text[:60]!r}... is nested more than {MAX_DEPTH} deep")
         parts = [self._both()]
         while self._takes("name", "or"):
             parts.append(self._both())
-        self._depth -= 1
         if len(parts) == 1:
             return parts[0]
         return lambda inputs: any(_truth(part(inputs), self._text) for part in parts)
@@ -150,18 +153,27 @@ class _Parser:
         return lambda inputs: _compared(compare, token.text, left(inputs), right(inputs))
 
     def _sum(self) -> Node:
-        node = self._product()
-        while (sign := self._peek()).kind == "sign" and sign.text in "+-":
-            self._next += 1
-            node = _calculated(sign.text, node, self._product())
-        return node
+        return self._chain("+-", self._product)
 
     def _product(self) -> Node:
-        node = self._signed()
-        while (sign := self._peek()).kind == "sign" and sign.text in "*/":
+        return self._chain("*/", self._signed)
+
+    def _chain(self, signs: str, operand: Callable[[], Node]) -> Node:
+        """Operands from left to right; judged in a loop, as a long sum must not nest as deep as it is long."""
+        first, others = operand(), []
+        while (sign := self._peek()).kind == "sign" and sign.text in signs:
             self._next += 1
-            node = _calculated(sign.text, node, self._signed())
-        return node
+            others.append((_CALCULATIONS[sign.text], operand()))
+        if not others:
+            return first
+
+        def calculated(inputs: Inputs) -> float:
+            total = _number(first(inputs))
+            for calculate, other in others:
+                total = calculate(total, _number(other(inputs)))
+            return total
+
+        return calculated
 
     def _signed(self) -> Node:
         is_negative = False
@@ -185,9 +197,13 @@ class _Parser:
         if token.kind == "name" and token.text in ("true", "false"):
             return lambda inputs: token.text == "true"
         if token.kind == "name" and token.text not in _WORDS:
-            return self._call(token) if self._takes("sign", "(") else self._pv(token)
+            if not self._takes("sign", "("):
+                return self._pv(token)
+            with self._deeper(token):
+                return self._call(token)
         if token.kind == "sign" and token.text == "(":
-            node = self._either()
+            with self._deeper(token):
+                node = self._either()
             self._demand(")")
             return node
         self._next -= 1
@@ -224,8 +240,17 @@ class _Parser:
             arguments.append(self._sum())
         self._demand(")")
         if (token.text == "abs") != (len(arguments) == 1):
-            raise BadValueError(f"{self._text!r}: {token.text} has {'one value' if token.text == 'abs' else 'several'}")
+            wanted = "one value" if token.text == "abs" else "several values"
+            raise BadValueError(f"{self._text!r}: {token.text} at character {token.at + 1} has {wanted}")
         return lambda inputs: function(*[_number(argument(inputs)) for argument in arguments])
+
+    @contextmanager
+    def _deeper(self, token: _Token) -> Iterator[None]:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise BadValueError(f"{self._text[:60]!r}...: more than {MAX_DEPTH} deep at character {token.at + 1}")
+        yield
+        self._depth -= 1
 
     def _peek(self) -> _Token:
         return self._tokens[self._next]
@@ -285,6 +310,8 @@ def _known(inputs: Inputs, name: str) -> Value:
     seen = _seen(inputs, name)
     if seen.label is not None and not isinstance(seen.value, str):
         return _Label(seen.label, seen.value)
+    if isinstance(seen.value, float) and math.isnan(seen.value):
+        raise UnknownInputError(f"{name} has no value")
     return seen.value
 
 
@@ -293,6 +320,8 @@ def _number(value: Value) -> float:
         return value.number
     if isinstance(value, str):
         raise UnknownInputError(f"{value!r} is a text where a number is wanted")
+    if math.isnan(value):
+        raise UnknownInputError("a calculation gives no number")
     return float(value)
 
 
@@ -313,14 +342,7 @@ def _compared(compare: Callable[[Value, Value], bool], sign: str, left: Value, r
     return compare(_number(left), _number(right))
 
 
-def _calculated(sign: str, left: Node, right: Node) -> Node:
-    def divided(inputs: Inputs) -> float:
-        above, below = _number(left(inputs)), _number(right(inputs))
-        if below == 0.0:
-            raise UnknownInputError(f"{above:g} is divided by 0")
-        return above / below
-
-    if sign == "/":
-        return divided
-    act = {"+": operator.add, "-": operator.sub, "*": operator.mul}[sign]
-    return lambda inputs: float(act(_number(left(inputs)), _number(right(inputs))))
+def _divided(above: float, below: float) -> float:
+    if below == 0.0:
+        raise UnknownInputError(f"{above:g} is divided by 0")
+    return above / below

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -49,7 +50,7 @@ class Entry:
 
 
 class Journal:
-    """The file; one writer, from one thread at a time.
+    """The file; for any thread.
 
     Raises:
         sqlite3.Error: the disk is full, or the file is damaged; nothing of that step is written then.
@@ -62,6 +63,7 @@ class Journal:
         self._file.execute("PRAGMA synchronous=NORMAL")
         self._file.executescript(_TABLES)
         self._written = 0
+        self._lock = threading.Lock()
 
     def memories(self) -> dict[str, Memory]:
         """Where the alarms stood when the last process ended."""
@@ -71,36 +73,42 @@ class Journal:
     def write(self, memories: Mapping[str, Memory], entries: Iterable[Entry]) -> None:
         """Keep where alarms stand, and what happened to them: both or nothing."""
         rows = [(e.time_s, e.alarm, e.step, e.severity, e.text, e.who, e.why) for e in entries]
-        self._file.execute("BEGIN IMMEDIATE")
-        try:
-            self._file.executemany(
-                "INSERT OR REPLACE INTO memory VALUES (?, ?)",
-                [(alarm, json.dumps(memory.as_dict())) for alarm, memory in memories.items()],
-            )
-            self._file.executemany(
-                "INSERT INTO journal (time_s, alarm, step, severity, text, who, why) VALUES (?, ?, ?, ?, ?, ?, ?)", rows
-            )
-            self._written += len(rows)
-            if self._written >= TRIM_EVERY:
-                self._written = 0
-                self._file.execute("DELETE FROM journal WHERE id <= (SELECT max(id) FROM journal) - ?", (KEPT_ENTRIES,))
-        except BaseException:
-            self._file.execute("ROLLBACK")
-            raise
-        self._file.execute("COMMIT")
+        with self._lock:
+            self._file.execute("BEGIN IMMEDIATE")
+            try:
+                self._file.executemany(
+                    "INSERT OR REPLACE INTO memory VALUES (?, ?)",
+                    [(alarm, json.dumps(memory.as_dict())) for alarm, memory in memories.items()],
+                )
+                self._file.executemany(
+                    "INSERT INTO journal (time_s, alarm, step, severity, text, who, why) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    rows,
+                )
+                self._written += len(rows)
+                if self._written >= TRIM_EVERY:
+                    self._written = 0
+                    self._file.execute(
+                        "DELETE FROM journal WHERE id <= (SELECT max(id) FROM journal) - ?", (KEPT_ENTRIES,)
+                    )
+            except BaseException:
+                self._file.execute("ROLLBACK")
+                raise
+            self._file.execute("COMMIT")
 
     def entries(self, alarm: str = "", hours: float = 24.0, limit: int = 1000) -> list[Entry]:
         """What happened in the last hours, newest first; of one alarm, or of all."""
         since_s = time.time() - 3600.0 * hours
-        rows = self._file.execute(
-            "SELECT time_s, alarm, step, severity, text, who, why FROM journal"
-            " WHERE time_s >= ? AND (? = '' OR alarm = ?) ORDER BY id DESC LIMIT ?",
-            (since_s, alarm, alarm, limit),
-        )
+        with self._lock:
+            rows = self._file.execute(
+                "SELECT time_s, alarm, step, severity, text, who, why FROM journal"
+                " WHERE time_s >= ? AND (? = '' OR alarm = ?) ORDER BY id DESC LIMIT ?",
+                (since_s, alarm, alarm, limit),
+            ).fetchall()
         return [Entry(*row) for row in rows]
 
     def close(self) -> None:
-        self._file.close()
+        with self._lock:
+            self._file.close()
 
 
 def entry(time_s: float, alarm: str, step: Step, memory: Memory, who: str = "", why: str = "") -> Entry:

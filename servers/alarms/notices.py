@@ -12,7 +12,10 @@ import urllib.request
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from email.message import EmailMessage
+from email.utils import format_datetime
+from http.client import HTTPException
 from typing import Final
 
 from servers.alarms.alarm_list import Recipient
@@ -40,7 +43,12 @@ class Notices(threading.Thread):
         self._title, self._retry_s = title, retry_s
         self._new: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
         self._waiting: deque[tuple[Notice, Recipient]] = deque(maxlen=MAX_WAITING)
-        self.problem = ""  # why the last one was not taken; empty when it was
+        self._problems: dict[str, str] = {}
+
+    @property
+    def problem(self) -> str:
+        """Who could not be told when it was tried last, and why; empty when all were."""
+        return "; ".join(self._problems.copy().values())
 
     def tell(self, notice: Notice) -> None:
         """Have somebody told; in any thread."""
@@ -68,26 +76,29 @@ class Notices(threading.Thread):
         for _ in range(len(self._waiting)):
             notice, recipient = self._waiting.popleft()
             try:
-                send(notice, recipient, self._title)
-            except (OSError, smtplib.SMTPException, ValueError) as error:
-                self.problem = f"{recipient.name} cannot be told: {error}"
-                log.warning("%s: %s", notice.alarm, self.problem)
+                problem = send(notice, recipient, self._title)
+            except (OSError, smtplib.SMTPException, HTTPException, ValueError) as error:
+                problem = f"{recipient.name} cannot be told: {error}"
                 if time.time() - notice.time_s < GIVE_UP_S:
                     self._waiting.append((notice, recipient))
+            if problem:
+                log.warning("%s: %s", notice.alarm, problem)
+                self._problems[recipient.name] = problem
             else:
-                self.problem = ""
+                self._problems.pop(recipient.name, None)
 
 
-def send(notice: Notice, recipient: Recipient, title: str) -> None:
-    """Tell one recipient.
+def send(notice: Notice, recipient: Recipient, title: str) -> str:
+    """Tell one recipient; returns which addresses of it were refused, empty when none was.
 
     Raises:
-        OSError, SMTPException: it was not taken.
+        OSError, SMTPException, HTTPException: it was not taken.
     """
     if recipient.webhook:
         _post(notice, recipient.webhook, title)
-    else:
-        _mail(notice, recipient, title)
+        return ""
+    refused = _mail(notice, recipient, title)
+    return f"{recipient.name}: refused by {recipient.server}: {', '.join(refused)}" if refused else ""
 
 
 def _post(notice: Notice, address: str, title: str) -> None:
@@ -100,9 +111,11 @@ def _post(notice: Notice, address: str, title: str) -> None:
         pass
 
 
-def _mail(notice: Notice, recipient: Recipient, title: str) -> None:
+def _mail(notice: Notice, recipient: Recipient, title: str) -> list[str]:
+    """Send it; returns the addresses that were refused while others were not."""
     message = EmailMessage()
     message["Subject"] = " ".join(f"{title}: {notice.severity} {notice.alarm}: {notice.text}".split())[:200]
+    message["Date"] = format_datetime(datetime.fromtimestamp(notice.time_s).astimezone())
     message["From"], message["To"] = recipient.sender, ", ".join(recipient.mail)
     when = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(notice.time_s))
     lines = [f"{notice.severity}: {notice.alarm}", notice.text, f"since {when}"]
@@ -111,4 +124,4 @@ def _mail(notice: Notice, recipient: Recipient, title: str) -> None:
     message.set_content("\n".join(lines))
     host, _, port = recipient.server.rpartition(":")
     with smtplib.SMTP(host, int(port), timeout=TIMEOUT_S) as server:
-        server.send_message(message)
+        return list(server.send_message(message))

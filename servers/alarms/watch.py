@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 REQUEST: Final = "field(value,alarm,timeStamp,display.units)record[queueSize=8]"
 #: Of an array only the alarm.
 ARRAY_REQUEST: Final = "field(alarm,timeStamp)record[queueSize=8]"
+NO_VALUE: Final = float("nan")
 LINK_STATUS: Final = 2  # alarm.status "driver": the mirror lost the device
 
 
@@ -37,13 +38,13 @@ class _Subscription:
     def __init__(self, pv: str) -> None:
         self.pv = pv
         self.monitor: Any = None
-        self.value: float | str = float("nan")
+        self.value: float | str = NO_VALUE
         self.labels: tuple[str, ...] | None = None
         self.unit = ""
 
 
 class Watch:
-    """Follows PVs; every method but the callback is for one thread.
+    """Follows PVs; :meth:`take` may run beside the other methods, which are for one thread at a time.
 
     Args:
         configuration: of the PVAccess client, ``EPICS_PVA_...``.
@@ -72,6 +73,9 @@ class Watch:
         news = []
         for subscription in noted:
             if self._subscriptions.get(subscription.pv) is not subscription:
+                continue
+            if subscription.monitor is None:  # it called back before it was all made
+                self._note(subscription)
                 continue
             while (update := subscription.monitor.pop()) is not None:
                 if isinstance(update, Value):
@@ -106,7 +110,9 @@ def _news(subscription: _Subscription, update: Value) -> News:
             subscription.value = index = value.index
             label = subscription.labels[index] if index < len(subscription.labels) else str(index)
         else:
-            subscription.value = value if isinstance(value, str) else float(value)
+            subscription.value = (
+                value if isinstance(value, str) else float(value) if isinstance(value, int | float) else NO_VALUE
+            )
             if update.changed("display.units"):
                 subscription.unit = update.display.units
     severity = min(alarm.severity, 3)
