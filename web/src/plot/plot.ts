@@ -3,10 +3,11 @@
 
 import uPlot from "uplot";
 import { type Color, css, paint } from "../color";
-import type { Container } from "../container";
 import { make, px, setFont, setText } from "../dom";
 import { formatTime } from "../format";
+import type { Page } from "../page";
 import type { FontRule } from "../subset";
+import { paintBand, paintSeverities } from "./band";
 import { extent, lengthOf, paintTrace, type Trace } from "./trace";
 
 export interface PlotAxis {
@@ -30,8 +31,16 @@ export interface PlotOptions {
   readonly gridColor: Color;
   readonly legend: boolean;
   readonly time: boolean;
+  /** Where a drag moves instead of choosing a part. */
+  readonly fixed?: boolean;
   readonly x: PlotAxis;
   readonly ys: readonly PlotAxis[];
+}
+
+/** Whose plot it is: a widget, or the page of trends. */
+export interface PlotOwner {
+  readonly panel: { readonly page: Page };
+  onClose(closer: () => void): void;
 }
 
 type Span = readonly [low: number, high: number];
@@ -53,7 +62,7 @@ export class Plot {
   private readonly draw = (): void => this.drawNow();
 
   constructor(
-    private readonly widget: Container,
+    private readonly widget: PlotOwner,
     private readonly options: PlotOptions,
     private readonly traces: readonly Trace[],
     /** The x span where the x axis is neither fixed nor automatic, such as a time that goes on. */
@@ -117,7 +126,9 @@ export class Plot {
       ...ys.map((axis, index) =>
         this.span(
           axis,
-          this.traces.filter((trace) => trace.axis === index).map((trace) => trace.ys),
+          this.traces
+            .filter((trace) => trace.axis === index)
+            .flatMap((trace) => [trace.ys, trace.lows ?? [], trace.highs ?? []]),
           PADDING,
         ),
       ),
@@ -170,7 +181,7 @@ export class Plot {
       padding: [6 * scale, 10 * scale, 0, 0],
       cursor: {
         points: { show: false },
-        drag: { x: true, y: true, uni: 12, setScale: false },
+        drag: { x: !options.fixed, y: !options.fixed, uni: 12, setScale: false },
         bind: { dblclick: () => () => this.unzoom() },
       },
       hooks: {
@@ -231,10 +242,13 @@ export class Plot {
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
-    for (const trace of this.traces) {
+    for (const [row, trace] of this.traces.entries()) {
       const x = this.projection(chart, "x", this.options.x.log);
       const y = this.projection(chart, `y${trace.axis}`, this.options.ys[trace.axis]?.log ?? false);
-      paintTrace(ctx, trace, { x, y, ratio: uPlot.pxRatio }, paint(trace.color, dark));
+      const [to, color] = [{ x, y, ratio: uPlot.pxRatio }, paint(trace.color, dark)];
+      paintBand(ctx, trace, to, color);
+      paintTrace(ctx, trace, to, color);
+      paintSeverities(ctx, trace, to, row, bbox.top + bbox.height);
     }
     ctx.restore();
   }
@@ -292,7 +306,9 @@ export class Plot {
       this.readout,
       [
         text,
-        ...values.map(({ trace, y }) => `${trace.name || "y"} = ${tick(Number(y.toPrecision(READ_DIGITS)))}`),
+        ...values.map(
+          ({ trace, y }) => `${trace.name || "y"} = ${trace.labels?.[y] ?? tick(Number(y.toPrecision(READ_DIGITS)))}`,
+        ),
       ].join("   "),
     );
   }

@@ -16,6 +16,12 @@ export interface Trace {
   xs: ArrayLike<number>;
   ys: ArrayLike<number>;
   errors: ArrayLike<number> | undefined;
+  /** Extremes and worst severities of what each point stands for. */
+  lows?: ArrayLike<number>;
+  highs?: ArrayLike<number>;
+  severities?: ArrayLike<number>;
+  /** Of an enumeration, by value. */
+  labels?: readonly string[];
 }
 
 /** From values to canvas pixels. */
