@@ -19,6 +19,7 @@ from servers.facility.pv_list import ServedPv
 
 LONGEST_SHELF_S: Final = 7 * 86400.0
 STATE: Final = "state"  # the part whose PV speaks for its device when that is away
+SUMMARY: Final = "alarm_summary"  # a device that has it is in state ALARM when an attribute is beyond a bound
 #: What is news, when it leaves an alarm that nobody has acknowledged: one that comes back is new to everybody.
 TOLD: Final = (Step.RAISED, Step.WORSE, Step.UNSHELVED, Step.PUT_BACK)
 MAX_UNWRITTEN: Final = 10_000  # steps kept while the journal cannot be written
@@ -48,6 +49,7 @@ class Annunciator:
     """Keeps every alarm; for one thread.
 
     An alarm of a PV has its name. While a device is away, its State alone is an alarm: the others stay as they were.
+    The state ALARM of a device that has an ``alarm_summary`` is none: it sums up attributes, and each is one already.
 
     Args:
         journal: where the alarms stood, and what happens to them.
@@ -68,6 +70,7 @@ class Annunciator:
         self._alarms: dict[str, Alarm] = {}
         self._devices: dict[str, str] = {}
         self._states: set[str] = set()
+        self._sums: set[str] = set()
         self._served: list[ServedPv] = []
         self._inputs: dict[str, Seen] = {}
         self._tango_names: dict[str, str] = {}
@@ -104,6 +107,7 @@ class Annunciator:
                 self._ensure(pv.name, device).manner = entry_of.manner
                 sources.append(pv)
         self._states = {pv.name for pv in sources if pv.part.lower() == STATE}
+        self._sums = {pv.name for pv in sources if pv.part.lower() == STATE and (pv.device, SUMMARY) in by_part}
         kept = {pv.name for pv in sources} | set(self._rules)
         for name in [name for name in self._alarms if name not in kept]:
             self._forget(name)
@@ -123,7 +127,8 @@ class Annunciator:
             if alarm is None:
                 continue
             if seen.is_connected:
-                self._note(alarm, alarm.see(Severity(seen.severity), text, now_s))
+                is_sum = pv in self._sums and seen.label == "ALARM"
+                self._note(alarm, alarm.see(Severity(0 if is_sum else seen.severity), text, now_s))
             elif pv in self._states:
                 self._note(alarm, alarm.see(Severity.INVALID, f"{self._devices[pv]} does not answer", now_s))
         for rule in self._rules.values():

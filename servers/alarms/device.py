@@ -179,12 +179,12 @@ class AlarmFacility(Device):
         self.show()
 
     @command()
-    async def alarms(self) -> list[dict[str, Any]]:
+    async def alarms(self) -> dict[str, Any]:
         """The alarms with all that is known of them: the list in its order, then those set aside."""
-        return self.annunciator.everything()
+        return {"alarms": self.annunciator.everything()}
 
     @command()
-    async def alarm_history(self, alarm: str = "", hours: float = 24.0) -> list[dict[str, Any]]:
+    async def alarm_history(self, alarm: str = "", hours: float = 24.0) -> dict[str, Any]:
         """What happened to an alarm, or to all, newest first; at most 1000 steps.
 
         Args:
@@ -192,7 +192,7 @@ class AlarmFacility(Device):
             hours: back from now.
         """
         entries = await asyncio.to_thread(self._journal.entries, alarm, hours)
-        return [entry.as_dict() for entry in entries]
+        return {"steps": [entry.as_dict() for entry in entries]}
 
     @command(level="expert")
     async def reload(self) -> None:

@@ -205,6 +205,15 @@ def test_a_device_that_is_away_is_one_alarm_and_its_others_stay_as_they_were(sit
     assert site.shown == [(STATE, Stand.RETURNED)]
 
 
+def test_the_state_alarm_is_an_alarm_only_of_a_device_that_does_not_sum_up_its_attributes(site: Site) -> None:
+    site.alarms.follow([*PVS, served("CRYO1:AlarmSummary", CRYO, "alarm_summary")])
+    site.see(STATE, 11.0, 1, "ALARM")
+    site.see("SAXS1:State", 11.0, 1, "ALARM")
+    assert site.shown == [("SAXS1:State", Stand.UNACKNOWLEDGED)]
+    site.see(STATE, 8.0, 2, "FAULT")
+    assert site.shown[0] == (STATE, Stand.UNACKNOWLEDGED)
+
+
 def test_a_rule_stays_as_it_is_while_its_device_is_away_and_says_so(site: Site) -> None:
     site.see(STATE, 1.0, 0, "ON")
     site.see(B, 40.0)
