@@ -54,3 +54,61 @@ def test_a_strip_chart_without_history_starts_empty_and_says_why(serve: Serve, v
     page = visit(server)
     expect(page.locator(".remark")).to_have_text("from now on: nothing is recorded of T")
     wait_points(page, "=== 2")
+
+
+def test_the_menu_of_a_widget_leads_to_its_trend_which_is_full_after_a_reload(serve: Serve, visit: Visit) -> None:
+    server = serve(main=panel(widget("textupdate", 20, 20, 200, 30, pv_name="T")))
+    cooling(server)
+    page = visit(server)
+    page.locator("[data-type=textupdate]").click(button="right")
+    page.get_by_role("option", name="Trend of T").click()
+    expect(page.locator(".trend-entry")).to_contain_text("T")
+    # 300 of the past, the present one, and its continuation until now.
+    wait_points(page, "=== 302")
+    page.reload()
+    wait_points(page, "=== 302")
+    low, high = (float(each) for each in page.locator(".plot").get_attribute("data-spans").split(", ")[1].split(" "))
+    assert low < 150 and high > 300, "the axis has all that the history gave"
+    server.put("T", value=400.0)
+    wait_points(page, "=== 303")
+    link = page.get_by_role("link", name="CSV").get_attribute("href")
+    assert link.startswith("hist/export.csv?pv=T&from=")
+
+
+def test_trends_go_into_the_past_and_ask_for_what_is_there(serve: Serve, visit: Visit) -> None:
+    server = serve()
+    cooling(server)
+    cooling(server, "P", low=[1.0] * 300, high=[2.0] * 300)
+    page = visit(server, "trend?pv=T&span=600")
+    wait_points(page, "=== 302")
+    page.get_by_role("button", name="8 h").click()
+    page.wait_for_function("() => location.hash.includes('span=28800')")
+    area = page.locator(".trend-host")
+    box = area.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 300, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 500, box["y"] + 100, steps=4)
+    page.mouse.up()
+    page.wait_for_function("() => location.hash.includes('to=')")
+    asked = server.asked[-1]
+    assert float(asked["to"]) < time.time() - 3600
+    assert float(asked["to"]) - float(asked["from"]) == 28_800
+    page.mouse.wheel(0, -400)
+    page.wait_for_function("() => !location.hash.includes('span=28800')")
+    assert float(server.asked[-1]["to"]) - float(server.asked[-1]["from"]) < 20_000
+    page.get_by_role("button", name="Now").click()
+    page.wait_for_function("() => !location.hash.includes('to=')")
+    page.get_by_label("Name of a PV to add").fill("P")
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator(".trend-entry")).to_have_count(2)
+    page.get_by_role("button", name="Remove T").click()
+    expect(page.locator(".trend-entry")).to_have_text("P✕")
+
+
+def test_a_pv_that_is_not_recorded_is_drawn_from_now_on(serve: Serve, visit: Visit) -> None:
+    server = serve()
+    server.put("T", vtype="VDouble", value=4.0, units="K")
+    page = visit(server, "trend?pv=T")
+    expect(page.locator(".trend-remark")).to_have_text("nothing is recorded of T")
+    wait_points(page, "=== 2")

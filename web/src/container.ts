@@ -3,6 +3,7 @@
 
 import type { WidgetModel } from "./bob";
 import { css } from "./color";
+import { offerTrends } from "./context";
 import { make, px, setAttribute, setText } from "./dom";
 import { messageOf, report } from "./faults";
 import { formatAge } from "./format";
@@ -48,6 +49,7 @@ export class Container {
     if (model.properties.has("border_width")) this.drawBorder();
     if (model.limits.length) this.element.dataset.limits = model.limits.join("; ");
     panel.page.tooltip.offer(this.element, () => describe(this));
+    offerTrends(this);
     this.closers.push(() => this.note.hide());
   }
 

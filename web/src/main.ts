@@ -8,6 +8,8 @@ import { collectFaults, messageOf, report } from "./faults";
 import { Head } from "./head";
 import { Page } from "./page";
 import { readPanel, sheet, showWidgets, type Size, sizeOf } from "./panel";
+import { parseTrend, type TrendQuery } from "./trend/query";
+import { Trend } from "./trend/trend";
 
 collectFaults();
 
@@ -18,11 +20,13 @@ const page = new Page();
 const head = new Head(page);
 const main = document.body.appendChild(make("main", "stage"));
 let close: () => void = () => undefined;
-let size: Size = { width: 1, height: 1 };
+/** undefined: what is shown takes what room there is. */
+let size: Size | undefined;
 let shown = 0;
 
 /** Fits the width; grows only as far as the height is seen, too. */
 function scale(): void {
+  if (!size) return main.style.setProperty("--s", "1");
   const width = main.clientWidth / size.width;
   const height = (window.innerHeight - main.offsetTop) / size.height;
   const fitted = width < 1 ? width : Math.max(1, Math.min(width, height, LARGEST_SCALE));
@@ -32,6 +36,8 @@ function scale(): void {
 async function show(): Promise<void> {
   const mine = ++shown;
   try {
+    const trend = parseTrend(location.hash);
+    if (trend) return showTrend(trend);
     const { file, macros } = parseAddress(location.hash);
     const panel = { page, file, depth: 0 };
     const model = await readPanel(panel, macros);
@@ -56,10 +62,21 @@ async function show(): Promise<void> {
   }
 }
 
+function showTrend(query: TrendQuery): void {
+  clear();
+  head.name("Trend");
+  const trend = new Trend(page, query);
+  main.append(trend.element);
+  scale();
+  close = () => trend.close();
+}
+
 function clear(): void {
   close();
   close = () => undefined;
   page.tooltip.hide();
+  size = undefined;
+  main.style.backgroundColor = "";
   main.replaceChildren();
 }
 

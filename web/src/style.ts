@@ -4,3 +4,4 @@ import "./style.css";
 import "./widgets/widgets.css";
 import "./plot/plot.css";
 import "./image/image.css";
+import "./trend/trend.css";

@@ -8,6 +8,7 @@ import { formatTime } from "../format";
 import type { Page } from "../page";
 import type { FontRule } from "../subset";
 import { paintBand, paintSeverities } from "./band";
+import { clock, isRound, tick } from "./ticks";
 import { extent, lengthOf, paintTrace, type Trace } from "./trace";
 
 export interface PlotAxis {
@@ -321,22 +322,4 @@ function nearest(trace: Trace, x: number): number | undefined {
     if (away < distance && Number.isFinite(trace.ys[index] as number)) [best, distance] = [index, away];
   }
   return best;
-}
-
-/** 1, 2 or 5 times a power of ten: what is labelled on a logarithmic axis. */
-function isRound(value: number): boolean {
-  const mantissa = value / 10 ** Math.floor(Math.log10(value) + 1e-9);
-  return [1, 2, 5].some((each) => Math.abs(mantissa - each) < 1e-6);
-}
-
-function tick(value: number): string {
-  const size = Math.abs(value);
-  if (value === 0 || (size >= 1e-3 && size < 1e5)) return String(Number(value.toPrecision(10)));
-  return value.toExponential().replace(/e\+?/, "E");
-}
-
-/** Hours and minutes, and seconds where the ticks are closer than a minute. */
-function clock(seconds: number, step: number): string {
-  const text = new Date(seconds * 1000).toLocaleTimeString("en-GB");
-  return step < 60 ? text : text.slice(0, 5);
 }
