@@ -292,7 +292,7 @@ def test_a_drag_zooms_and_the_cursor_reads_the_nearest_point(serve: Serve, visit
     box = page.locator(".u-over").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.3)
-    expect(page.locator(".plot > .readout")).to_have_text("50   I(q) 2500")
+    expect(page.locator(".plot > .readout")).to_have_text("q = 50   I(q) = 2500")
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] * 0.8, steps=5)
     page.mouse.up()

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseSpan, Timeline } from "../src/plot/timeline";
-import { extent } from "../src/plot/trace";
+import { held, nearest } from "../src/plot/nearest";
+import { extent, type Trace } from "../src/plot/trace";
 import { fraction, ticks } from "../src/widgets/scale";
 
 describe("a strip chart", () => {
@@ -68,4 +69,16 @@ describe("scales", () => {
     expect(extent([0, -1, 5], true)).toEqual([5, 5]);
     expect(extent([0, -1], true)).toBeUndefined();
   });
+});
+
+describe("the cursor of a plot", () => {
+  const trace = { xs: [0, 30, 50], ys: [1, 0, Number.NaN] } as unknown as Trace;
+
+  it("reads the value that held, not the one that is next", () => {
+    // A valve that was shut at 30 s was open at 29 s.
+    expect([held(trace, 29), held(trace, 30), held(trace, 49)]).toEqual([0, 1, 1]);
+    expect([held(trace, -1), held(trace, 60)]).toEqual([undefined, undefined]);
+  });
+
+  it("reads the nearest point of a line", () => expect([nearest(trace, 29), nearest(trace, 60)]).toEqual([1, 1]));
 });

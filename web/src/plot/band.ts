@@ -19,13 +19,16 @@ export function paintBand(context: CanvasRenderingContext2D, trace: Trace, to: P
   context.save();
   context.globalAlpha = OPACITY;
   context.fillStyle = color;
+  // One path: where two points share a column it is not painted twice.
+  context.beginPath();
   for (let index = 0; index + 1 < lengthOf(trace); index++) {
     const [bottom, top] = [to.y(lows[index] as number), to.y(highs[index] as number)];
     if (!(bottom > top)) continue;
     const left = Math.round(to.x(xs[index] as number));
     const right = Math.round(to.x(xs[index + 1] as number));
-    context.fillRect(left, top, Math.max(1, right - left), bottom - top);
+    context.rect(left, top, Math.max(1, right - left), bottom - top);
   }
+  context.fill();
   context.restore();
 }
 

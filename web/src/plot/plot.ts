@@ -8,6 +8,7 @@ import { formatTime } from "../format";
 import type { Page } from "../page";
 import type { FontRule } from "../subset";
 import { paintBand, paintSeverities } from "./band";
+import { held, nearest } from "./nearest";
 import { clock, isRound, tick } from "./ticks";
 import { extent, lengthOf, paintTrace, type Trace } from "./trace";
 
@@ -296,8 +297,10 @@ export class Plot {
     if (left === undefined || left < 0) return setText(this.readout, "");
     const at = chart.posToVal(left, "x");
     const values = this.traces.flatMap((trace) => {
-      const index = nearest(trace, at);
-      return index === undefined ? [] : [{ trace, x: trace.xs[index] as number, y: trace.ys[index] as number }];
+      const steps = trace.type === "step";
+      const index = steps ? held(trace, at) : nearest(trace, at);
+      if (index === undefined) return [];
+      return [{ trace, x: steps ? at : (trace.xs[index] as number), y: trace.ys[index] as number }];
     });
     const x = values[0]?.x ?? at;
     const text = this.options.time
@@ -313,13 +316,4 @@ export class Plot {
       ].join("   "),
     );
   }
-}
-
-function nearest(trace: Trace, x: number): number | undefined {
-  let [best, distance] = [undefined as number | undefined, Number.POSITIVE_INFINITY];
-  for (let index = 0; index < lengthOf(trace); index++) {
-    const away = Math.abs((trace.xs[index] as number) - x);
-    if (away < distance && Number.isFinite(trace.ys[index] as number)) [best, distance] = [index, away];
-  }
-  return best;
 }
