@@ -366,6 +366,7 @@ def test_an_abort_ends_a_running_exposure_and_leaves_the_shutter_closed(by_id: b
 def test_an_abort_before_the_first_step_ends_it_before_it_began() -> None:
     async def scenario() -> None:
         async with running(Camera()) as camera:
+            await until(lambda: camera.state is DeviceState.ON)
             run_id = await camera.run("expose")
             camera.operations.abort(run_id)
             assert (await ended(camera, run_id))["state"] == "ABORTED"
