@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from devices.core.errors import BadValueError, UnknownNameError
@@ -92,14 +92,14 @@ class Annunciator:
 
     def follow(self, served: Iterable[ServedPv]) -> tuple[list[str], list[str]]:
         """Take what is served now; returns which PVs must be watched, scalars and arrays."""
-        self._served = list(served)
+        self._served = [replace(pv, device=_device_name(pv.device)) for pv in served]
         by_part: dict[tuple[str, str], ServedPv] = {}
         for pv in self._served:
             if _is_source(pv) and not pv.name.startswith(self._own_prefix):
                 found = by_part.get((pv.device, pv.part))
                 if found is None or pv.name == f"{found.name}_RBV":
                     by_part[pv.device, pv.part] = pv
-        self._tango_names = {f"{device}/{part}": pv.name for (device, part), pv in by_part.items()}
+        self._tango_names = {f"{device}/{part}".lower(): pv.name for (device, part), pv in by_part.items()}
         sources = []
         for (device, part), pv in by_part.items():
             entry_of = self.wanted.entry(pv.name, device, part)
@@ -298,6 +298,11 @@ class Annunciator:
         self._touched = {}
         self._entries.clear()
         self.journal_problem = ""
+
+
+def _device_name(name: str) -> str:
+    """``a/b/c`` of ``tango://HOST:PORT/a/b/c#dbase=no``, as people and the alarm list write it."""
+    return "/".join(name.partition("#")[0].split("/")[-3:])
 
 
 def _is_source(pv: ServedPv) -> bool:

@@ -104,6 +104,7 @@ class AlarmFacility(Device):
             {"EPICS_PVA_NAME_SERVERS": servers, "EPICS_PVA_ADDR_LIST": "", "EPICS_PVA_AUTO_ADDR_LIST": "NO"}
         )
         self._served, self._next_list_s = None, 0.0
+        self.watched.publish(0)
         self.show()
 
     async def disconnect(self) -> None:
@@ -229,9 +230,9 @@ class AlarmFacility(Device):
             return  # what is watched stays; a mirror that is away shows in its PVs
         if served == self._served or self._watch is None:
             return
-        self._served = served
         scalars, arrays = self.annunciator.follow(served)
         await asyncio.to_thread(self._watch.follow, scalars, arrays)
+        self._served = served
         self.watched.publish(len(scalars) + len(arrays))
 
     def _wanted(self) -> AlarmList:

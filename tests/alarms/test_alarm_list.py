@@ -10,6 +10,7 @@ from devices.core.errors import ConfigurationError
 from servers.alarms.alarm import Manner, Severity
 from servers.alarms.alarm_list import AlarmList, Recipient, read_alarm_list
 from servers.alarms.formula import Seen
+from tests.support.serving import ROOT
 
 GOOD = """
 pvs:
@@ -49,6 +50,13 @@ def test_a_file_says_how_pvs_behave_what_else_is_wrong_and_who_is_told(tmp_path:
     mails = ("a@site.example", "b@site.example")
     assert found.recipients["shift"] == Recipient("shift", mails, "localhost:2525", "alarms@site.example")
     assert found.recipients["hook"].webhook == "http://127.0.0.1:8080/alarm"
+
+
+def test_the_list_of_the_documentation_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "alarms.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    found = listed(tmp_path, text)
+    assert [rule.name for rule in found.rules] == ["Warm"] and set(found.recipients) == {"shift", "logbook"}
+    assert found.entry("CRYO1:State", "cryo/cryocon/1", "State").manner.delay_s == 5.0
 
 
 def test_an_empty_file_is_the_severity_of_every_pv(tmp_path: Path) -> None:

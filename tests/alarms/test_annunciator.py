@@ -29,7 +29,7 @@ def served(name: str, device: str, part: str, rank: int = 0) -> ServedPv:
 
 PVS = [
     served(A, CRYO, "temperature_a"),
-    served(B, CRYO, "temperature_b"),
+    served(B, f"tango://127.0.0.1:10000/{CRYO}", "Temperature_B"),  # as a mirror lists it
     served(STATE, CRYO, "State"),
     served("CRYO1:Setpoint", CRYO, "setpoint"),
     served("CRYO1:Setpoint_RBV", CRYO, "setpoint"),
