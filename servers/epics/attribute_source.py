@@ -240,13 +240,16 @@ class AttributeSource:
         return Reading(value, stamp, self._judge(quality, value), layout)
 
     def _is_shown(self, reading: Reading) -> bool:
-        """Whether a value that was read is the one that an event brought already: it is not sent again."""
+        """Whether a value that was read is the one that is shown already: it is not sent again.
+
+        What came by an event keeps the time of the event: many devices give a read the time of the read.
+        """
         shown = self.readback.reading
-        return (reading.timestamp_ns, reading.alarm, reading.format) == (
-            shown.timestamp_ns,
-            shown.alarm,
-            shown.format,
-        ) and _same(reading.value, shown.value)
+        return (
+            (reading.alarm, reading.format) == (shown.alarm, shown.format)
+            and (self.is_subscribed or reading.timestamp_ns == shown.timestamp_ns)
+            and _same(reading.value, shown.value)
+        )
 
     def _judge(self, quality: Quality, value: Any) -> Alarm:
         if self.spec.type_name == "state" and quality is not Quality.INVALID and self.spec.rank == 0:

@@ -113,6 +113,7 @@ class ServerLink(threading.Thread):
             self.losses += restarted
         if restarted and not self._stopping.is_set():
             log.warning("server %s was restarted", self.server)
+            self._had_events = False  # those of the former process went with it
             self._on_down("the server was restarted")
             self._on_up()
         if not was_up and not self._stopping.is_set():

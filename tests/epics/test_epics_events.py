@@ -63,7 +63,7 @@ def test_events_come_again_after_their_connection_broke(server: TangoServer, mon
         assert _cut(port) == 1
         assert not comes(92.25), "Tango alone never connects again"
         until(lambda: comes(93.75), "events come again", 20.0)
-        assert mirrored._records["PLAIN1:Temperature"].reading.value == 93.75
+        until(lambda: mirrored._records["PLAIN1:Temperature"].reading.value == 93.75, "the value is shown")
 
 
 def test_an_event_reaches_the_mirror_without_a_detour_through_pytango(server: TangoServer) -> None:

@@ -91,7 +91,7 @@ def test_a_restart_between_two_pings_is_noticed(server: TangoServer, monkeypatch
         server.start()
         server.proxy(server.plain).Publish('{"value": 99.0}')
         until(lambda: client.read(channel).data[0] == 99.0, "what was published since", 8.0)
-        assert mirrored.statistics()["devices"][server.name(server.plain)] == ""
+        until(lambda: mirrored.statistics()["devices"][server.name(server.plain)] == "", "all is well")
 
 
 def test_a_device_that_comes_up_late_is_mirrored_then(caplog: pytest.LogCaptureFixture) -> None:
