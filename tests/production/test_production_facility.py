@@ -192,7 +192,7 @@ def test_a_second_facility_of_the_same_names_is_refused_before_it_changes_anythi
 def test_servers_that_run_are_not_removed(site: Site) -> None:
     answer = site.facility.run("diptych", "register", "dbconfig/demo.json", "--remove")
     assert answer.returncode == 1
-    assert "these servers of demo.json run: cryocon, saxs, mirror; stop them first" in answer.stderr
+    assert "these servers of demo.json run: cryocon, saxs, mirror, alarms; stop them first" in answer.stderr
     assert DEVICE in site.diptych("ls")
 
 
