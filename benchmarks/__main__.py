@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -43,34 +44,14 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def _tango() -> list[Figure]:
-    from benchmarks import tango_server
+def _module(name: str) -> Callable[[], list[Figure]]:
+    """The ``run`` of a module of this package, imported only when it is called: others may need what is not there."""
 
-    return tango_server.run()
+    def run() -> list[Figure]:
+        figures: list[Figure] = importlib.import_module(f"benchmarks.{name}").run()
+        return figures
 
-
-def _epics() -> list[Figure]:
-    from benchmarks import epics
-
-    return epics.run()
-
-
-def _flood() -> list[Figure]:
-    from benchmarks import flood
-
-    return flood.run()
-
-
-def _fleet() -> list[Figure]:
-    from benchmarks import fleet
-
-    return fleet.run()
-
-
-def _facility() -> list[Figure]:
-    from benchmarks import facility
-
-    return facility.run()
+    return run
 
 
 def _saxs() -> list[Figure]:
@@ -82,27 +63,16 @@ def _saxs() -> list[Figure]:
     return [Figure(name, ours["ms"], "ms", peer["ms"], at_least=4.0)]
 
 
-def _images() -> list[Figure]:
-    from benchmarks import images
-
-    return images.run()
-
-
-def _history() -> list[Figure]:
-    from benchmarks import history
-
-    return history.run()
-
-
 GROUPS: dict[str, Callable[[], list[Figure]]] = {
-    "tango": _tango,
-    "epics": _epics,
-    "flood": _flood,
-    "fleet": _fleet,
-    "facility": _facility,
+    "tango": _module("tango_server"),
+    "epics": _module("epics"),
+    "flood": _module("flood"),
+    "fleet": _module("fleet"),
+    "facility": _module("facility"),
     "saxs": _saxs,
-    "history": _history,
-    "images": _images,
+    "history": _module("history"),
+    "images": _module("images"),
+    "panels": _module("panels"),
 }
 
 

@@ -29,6 +29,7 @@ from servers.facility.facility_file import Facility, full_server_name
 from servers.facility.ports import Ports
 from servers.facility.property_owner import PropertyOwner
 from servers.facility.tango_database import devices_of
+from servers.garbage import collect_apart
 from servers.memory import keep_large_blocks
 from servers.tango_server.event_copies import copy_large_events
 from servers.tango_server.loop_thread import LoopThread
@@ -106,6 +107,7 @@ class Host:
             ConfigurationError: a class cannot be imported, or the database knows no such server.
         """
         keep_large_blocks()
+        collect_apart()
         copy_large_events()
         executable, _, instance = self.server.partition("/")
         arguments = [executable, instance, "-ORBendPoint", f"giop:tcp:{self.bind}:{self.tango_port}"]

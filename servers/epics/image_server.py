@@ -20,6 +20,7 @@ from servers.epics.configuration import MirrorConfig
 from servers.epics.image_process import Report
 from servers.epics.mirror import Mirror
 from servers.epics.share import Share
+from servers.garbage import collect_apart
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Parent:
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the mirror, which then ends this process
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    collect_apart()
     parent = Parent(Connection(int(sys.argv[1])))
     config = parent.receive()
     if config is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,10 +22,29 @@ def events(proxy: tango.DeviceProxy, name: str, kind: Any = tango.EventType.CHAN
         name, kind, lambda event: seen.append(event.errors if event.err else event.attr_value)
     )
     wait_until(lambda: seen, 3.0, "the first event")
+    wait_until_subscribed(proxy)
     try:
         yield seen
     finally:
         proxy.unsubscribe_event(number)
+
+
+def wait_until_subscribed(proxy: tango.DeviceProxy) -> None:
+    """Wait until the server knows of all former subscriptions of this process.
+
+    They travel to it behind the answer to ``subscribe_event``, in order: events that are pushed before are lost. A
+    later one, whose events arrive, shows that all before it are known (ZeroMQ guide, chapter 1, "slow joiner").
+    """
+    arrived: list[Any] = []
+    number = proxy.subscribe_event("a_uint8", tango.EventType.CHANGE_EVENT, arrived.append)
+    values = itertools.cycle(range(256))
+
+    def is_heard() -> bool:
+        proxy.write_attribute("a_uint8", next(values))
+        return len(arrived) > 1  # the first is no event, but what the subscription has read
+
+    wait_until(is_heard, 5.0, "an event of a later subscription")
+    proxy.unsubscribe_event(number)
 
 
 def publish(proxy: tango.DeviceProxy, value: float, **more: Any) -> None:
