@@ -75,7 +75,7 @@ def test_a_changed_file_disturbs_only_the_clients_of_what_it_changes(server: For
         changed = "period: 0.1, pv_names: {level: Helium}, leave_out: [drift], mirror_commands: [Double]"
         _reload(mirrored, path, _line(server, ONE, "ONE:", changed) + two)
         until(lambda: _is_served(client, "ONE:Helium") and _is_served(client, "ONE:Double"), "what is new")
-        assert client.read("ONE:Helium").data[0] == 41.5
+        until_equal(lambda: client.read("ONE:Helium").data[0], 41.5, "it is read once it is served")
         assert not _is_served(client, "ONE:Level")
         assert not _is_served(client, "ONE:Drift")
         assert _gone(client) == {renamed.cid, left.cid}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -93,6 +94,7 @@ def started(state_dir: Path, offset: int, *words: str, file: Path = ROOT / "dbco
                 *words,
             ],
             cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},  # for devices that only tests and benchmarks have
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -45,7 +45,7 @@ class ImageView {
   private readonly view: View;
   private readonly sizes = new ResizeObserver(() => this.resized());
   private frame: Frame | undefined;
-  private isNew = false;
+  private unpainted = 0; // frames that came since the last paint
   private manual: Contrast;
   private map = "";
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -112,7 +112,7 @@ class ImageView {
 
   private take(frame: Frame): void {
     this.frame = frame;
-    this.isNew = true;
+    this.unpainted++;
     this.pv.time = frame.time;
     if (this.pv.vtype === "" && !this.pv.connected)
       this.pv.merge({ vtype: "Image", value: null, connected: true, severity: "NONE" }, Date.now());
@@ -150,17 +150,16 @@ class ImageView {
     }
     if (!frame) return;
     viewport.resize(frame.imageWidth, frame.imageHeight, this.canvas.width, this.canvas.height);
-    if (this.isNew) painter.load(frame);
+    if (this.unpainted) painter.load(frame);
     painter.paint(viewport, this.contrast);
     this.bar?.draw(this.contrast);
     this.measure.draw(viewport, this.ratio);
     this.element.dataset.seq = String(frame.seq);
-    if (!this.isNew) return;
-    this.isNew = false;
+    if (!this.unpainted) return;
     this.readout.show(frame);
     this.measure.refresh();
     this.ask();
-    this.view.credit();
+    for (; this.unpainted; this.unpainted--) this.view.credit();
   }
 
   /** Tells the server what is seen now. */
@@ -208,7 +207,7 @@ class ImageView {
     this.canvas = plain;
     this.painter = new PlainPainter(context);
     this.map = "";
-    this.isNew = this.frame !== undefined;
+    if (this.frame) this.painter.load(this.frame);
     setAttribute(this.element, "data-painter", this.painter.kind);
     this.request();
   };

@@ -43,8 +43,10 @@ export class View {
   /** Which part of the image is on the screen. */
   want(wanted: Wanted): void {
     if (JSON.stringify(wanted) === JSON.stringify(this.wanted)) return;
+    const begins = !this.wanted;
     this.wanted = wanted;
-    this.streams.open(this);
+    if (begins) this.streams.begin(this);
+    else this.streams.open(this);
   }
 
   /** One more frame may come. */
@@ -124,6 +126,12 @@ export class ImageStreams {
     if (view.wanted) this.send({ type: "view", view: view.number, pv: view.pv, ...view.wanted });
   }
 
+  /** Opens a view with a second credit: the server makes the next frame while the page paints one. */
+  begin(view: View): void {
+    this.open(view);
+    if (view.wanted) view.credit();
+  }
+
   close(view: View): void {
     this.views.delete(view.number);
     this.send({ type: "close", view: view.number });
@@ -135,7 +143,7 @@ export class ImageStreams {
     this.link = new Link(this.url, {
       opened: () => {
         this.send({ type: "hello", protocol: 1, token: this.pvs.server.token });
-        for (const view of this.views.values()) this.open(view);
+        for (const view of this.views.values()) this.begin(view);
       },
       message: (message) => this.take(message),
       binary: (data) => this.takeFrame(data),
