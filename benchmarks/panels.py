@@ -59,7 +59,8 @@ def run() -> list[Figure]:
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         figures = [_page_size(), _first_paint(page, facility), *_values(page, facility)]
         figures += [
-            _images(page, facility, name, below) for name, below in (("small", 1000 / 15), ("large", 1000 / 10))
+            _images(page, facility, name, rate, below)
+            for name, rate, below in (("small", 30.0, 1000 / 15), ("large", 12.0, 1000 / 10))
         ]
         browser.close()
     return figures
@@ -84,16 +85,19 @@ def _values(page: Page, facility: Facility) -> list[Figure]:
     ]
 
 
-def _images(page: Page, facility: Facility, name: str, below: float) -> Figure:
+def _images(page: Page, facility: Facility, name: str, rate: float, below: float) -> Figure:
     device = _proxy(facility, "bench/camera/1")
-    device.publish_frames(json.dumps({"name": name, "rate": 30.0, "seconds": 5 * SECONDS}))
+    device.publish_frames(json.dumps({"name": name, "rate": rate, "seconds": 5 * SECONDS}))
     _show(page, facility, name, ".image[data-seq]")
     page.wait_for_timeout(3000)
     frames = page.evaluate(FRAMES, SECONDS)
     device.abort("")
     rows, columns = SHAPES[name]
     return Figure(
-        f"panels: image {columns} x {rows}, time of a frame", 1000 * SECONDS / max(frames, 1), "ms", below=below
+        f"panels: image {columns} x {rows} at {rate:g} Hz, time of a frame",
+        1000 * SECONDS / max(frames, 1),
+        "ms",
+        below=below,
     )
 
 

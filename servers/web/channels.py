@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -25,6 +26,8 @@ NOT_YET: Final = "not connected yet"
 GONE: Final = "the EPICS mirror does not answer, or there is no such PV any more"
 PUT_REQUEST: Final = "field(value)record[block=true]"
 GET_REQUEST: Final = "field(value)"
+#: Marks of an update that brought more than a value, its time and its severity; "" is the mark of all.
+FACTS: Final = re.compile(r"$|display|control|valueAlarm")
 
 
 class Channel:
@@ -47,12 +50,15 @@ class Channel:
         self._facts: Mapping[str, Any] = {}
         self._value_json = self._facts_json = ""
         self._json_version = -1
+        self._has_new_facts = True
 
     def take(self) -> bool:
         """Take what came since; whether there was anything. In the loop."""
         newest: Any = None
         while self.subscription is not None and (got := self.subscription.pop()) is not None:
             newest = got
+            if not self._has_new_facts:  # looked for in each one: only the newest has all values, and none their marks
+                self._has_new_facts = not isinstance(got, Value) or any(map(FACTS.match, got.changedSet()))
         if newest is None:
             return False
         self.version += 1
@@ -68,14 +74,18 @@ class Channel:
         if self._json_version != self.version:
             self._json_version = self.version
             if self.value is not None and self.is_connected:
-                facts = facts_of(self.value)
-                if facts != self._facts:
-                    self._facts, self._facts_json = facts, encoded(facts)
-                    self.facts_version = self.version
+                if self._has_new_facts or isinstance(self.value.value, Value):  # labels stand in the value
+                    self._adopt_facts(facts_of(self.value))
                 self._value_json = encoded(value_of(self.value) | {"reason": None})
             else:
                 self._value_json = encoded({"connected": False, "severity": "UNDEFINED", "reason": self.reason})
         return self._value_json, self._facts_json
+
+    def _adopt_facts(self, facts: Mapping[str, Any]) -> None:
+        self._has_new_facts = False
+        if facts != self._facts:
+            self._facts, self._facts_json = facts, encoded(facts)
+            self.facts_version = self.version
 
 
 class Channels:

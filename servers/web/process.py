@@ -12,7 +12,9 @@ from devices.core.errors import ConfigurationError
 from servers.facility import leash
 from servers.facility.environment import facility_environment
 from servers.facility.facility_file import Facility, lines_of
+from servers.garbage import collect_apart
 from servers.history.place import open_history
+from servers.memory import keep_large_blocks
 from servers.web.server import WebConfig, serve
 
 
@@ -24,6 +26,8 @@ def run(facility: Facility) -> None:
     """
     config = web_config(facility)
     leash.attach()
+    keep_large_blocks()
+    collect_apart()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     async def until_signal() -> None:

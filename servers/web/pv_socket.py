@@ -24,7 +24,7 @@ from servers.web.typed import fill
 log = logging.getLogger(__name__)
 
 PROTOCOL: Final = 1
-PERIOD: Final = 0.04  # s between two messages with updates
+PERIOD: Final = 0.04  # s from one message with updates to the next, at least
 MAX_PVS: Final = 20_000  # of one page
 MAX_WRITES: Final = 200  # of one page, under way
 MAX_NAME: Final = 200  # characters
@@ -158,6 +158,7 @@ class PvSocket:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            due = time.monotonic() + PERIOD
             news, self._news = self._news, {}
             updates = [text for seen in news.values() if (text := self._update(seen))]
             if updates and self._batches:
@@ -168,7 +169,7 @@ class PvSocket:
             else:
                 for text in updates:
                     await self._answer.send_str(f'{{"type":"update",{text[1:]}')
-            await asyncio.sleep(PERIOD)
+            await asyncio.sleep(due - time.monotonic())
 
     def _update(self, seen: Seen) -> str:
         """The JSON object of one update; "" while nothing is known."""
