@@ -7,19 +7,19 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import WSMsgType, web
-from p4p import Value
 
 from devices.core.errors import BadValueError, DiptychError, NotAllowedError, NotConnectedError, reason
 from servers.web import sender
 from servers.web.channels import Channel
 from servers.web.directory import Entry
 from servers.web.site import Site
-from servers.web.typed import fill
+from servers.web.typed import fill, query_of
+from servers.web.update import number_text
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,9 @@ class PvSocket:
             for name in _names(message.get("pvs")):
                 self._clear(name)
         elif kind == "write":
-            await self._begin_write(message)
+            await self._begin(message, self._write)
+        elif kind == "call":
+            await self._begin(message, self._call)
         elif kind == "list":
             await self._send({"type": "list", "pvs": list(self._seen)})
         elif kind == "echo":
@@ -192,35 +194,48 @@ class PvSocket:
             text += f',"confirm":{json.dumps(entry.question or None)},"period":{json.dumps(entry.period)}'
         return text + "}"
 
-    async def _begin_write(self, message: dict[str, Any]) -> None:
+    async def _begin(self, message: dict[str, Any], action: Callable[[str, dict[str, Any]], Awaitable[Any]]) -> None:
         if len(self._writes) >= MAX_WRITES:
             await self._acknowledge(message, NotAllowedError(f"{MAX_WRITES} writes of this page are under way"))
             return
-        task = asyncio.create_task(self._write(message))
+        task = asyncio.create_task(self._act(message, action))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 
-    async def _write(self, message: dict[str, Any]) -> None:
+    async def _act(self, message: dict[str, Any], action: Callable[[str, dict[str, Any]], Awaitable[Any]]) -> None:
+        """Do what a page asks for if it may, and say what became of it."""
         name = str(message.get("pv", ""))
         try:
-            if self._is_ours and message.get("token") != self._token:
-                raise NotAllowedError(f"{name}: the write has not the token of this page")
-            plain = _plain(name)
-            if not plain or len(name) > MAX_NAME:
-                raise BadValueError(f"{name[:MAX_NAME]} is not a PV that can be written")
-            if (await self._entry(plain)).question and message.get("confirmed") is not True:
-                raise NotAllowedError(f"{name} runs something dangerous: it must be confirmed, and was not")
-            wanted = message.get("value")
-
-            def build(value: Value) -> None:
-                fill(plain, value, wanted)
-
-            await self._site.channels.put(plain, build)
+            result = await action(await self._permitted(name, message), message)
         except DiptychError as error:
-            log.info("write of %s by %s: %s", name, self._peer, error)
+            log.info("%s of %s by %s: %s", message["type"], name, self._peer, error)
             await self._acknowledge(message, error)
         else:
-            await self._acknowledge(message, None)
+            await self._acknowledge(message, None, result)
+
+    async def _permitted(self, name: str, message: dict[str, Any]) -> str:
+        """The PV without its scheme.
+
+        Raises:
+            NotAllowedError, BadValueError, NotConnectedError: this page may not, not so, or there is no such PV.
+        """
+        if self._is_ours and message.get("token") != self._token:
+            raise NotAllowedError(f"{name}: the {message['type']} has not the token of this page")
+        plain = _plain(name)
+        if not plain or len(name) > MAX_NAME:
+            raise BadValueError(f"{name[:MAX_NAME]} is not a PV that can be written")
+        if (await self._entry(plain)).question and message.get("confirmed") is not True:
+            raise NotAllowedError(f"{name} runs something dangerous: it must be confirmed, and was not")
+        return plain
+
+    async def _write(self, name: str, message: dict[str, Any]) -> None:
+        wanted = message.get("value")
+        await self._site.channels.put(name, lambda value: fill(name, value, wanted))
+
+    async def _call(self, name: str, message: dict[str, Any]) -> Any:
+        """Call a command with its arguments at once: no other client's can get between them."""
+        answer = await self._site.channels.call(name, query_of(name, message.get("arguments", {})))
+        return number_text(answer.value) if isinstance(answer.value, float) else answer.value
 
     async def _entry(self, name: str) -> Entry:
         entry = await self._site.directory.find(name)
@@ -228,10 +243,11 @@ class PvSocket:
             raise NotConnectedError(f"{name}: no mirror that answers has a PV of this name")
         return entry
 
-    async def _acknowledge(self, message: dict[str, Any], error: DiptychError | None) -> None:
+    async def _acknowledge(self, message: dict[str, Any], error: DiptychError | None, result: Any = None) -> None:
         if "id" in message:
             text = "" if error is None else str(error)
-            await self._send({"type": "ack", "id": message["id"], "ok": error is None, "message": text})
+            answer = {"type": "ack", "id": message["id"], "ok": error is None, "message": text}
+            await self._send(answer if result is None else answer | {"result": result})
         elif error is not None:
             await self._send({"type": "error", "message": f"{message.get('pv')}: {reason(error)}: {error}"})
 

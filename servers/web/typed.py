@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from p4p import Value
+from p4p.nt import NTURI
 
 from devices.core.errors import BadValueError, RangeError
 from servers.facility.spelling import did_you_mean
@@ -17,6 +18,30 @@ RANGES = {
     for code, dtype in {"b": "i1", "h": "i2", "i": "i4", "l": "i8", "B": "u1", "H": "u2", "I": "u4", "L": "u8"}.items()
 }
 TRUE, FALSE = ("1", "true", "on"), ("0", "false", "off")
+
+
+#: What arguments of a call are in PVAccess; a boolean is an integer in Python, and comes first.
+ARGUMENT_CODES = ((bool, "?"), (int, "l"), (float, "d"), (str, "s"))
+
+
+def query_of(command: str, arguments: Any) -> Value:
+    """The question of a call by name.
+
+    Args:
+        arguments: from the page: numbers and texts by name.
+
+    Raises:
+        BadValueError: they are something else.
+    """
+    if not isinstance(arguments, Mapping):
+        raise BadValueError(f"arguments of {command} = {arguments!r:.80} are not values by name")
+    codes = []
+    for name, value in arguments.items():
+        code = next((code for kind, code in ARGUMENT_CODES if isinstance(value, kind)), None)
+        if code is None or not name.isidentifier() or (code == "l" and not -(2**63) <= value < 2**63):
+            raise BadValueError(f"{command}: {name[:80]} = {value!r:.80} is not an argument of a command")
+        codes.append((name, code))
+    return NTURI(codes).wrap(command, kws=dict(arguments), scheme="pva")
 
 
 def fill(name: str, present: Value, wanted: Any) -> None:

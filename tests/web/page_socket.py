@@ -77,6 +77,12 @@ class PageSocket:
         await self.say(type="write", pv=pv, value=value, id=number, token=self.token, **more)
         return dict(await self.hear(lambda message: isinstance(message, dict) and message.get("id") == number))
 
+    async def call(self, pv: str, arguments: Any, number: int = 1, **more: Any) -> dict[str, Any]:
+        """Call a command; the acknowledgement."""
+        message = {"type": "call", "pv": pv, "arguments": arguments, "id": number, "token": self.token, **more}
+        await self.say(**message)
+        return dict(await self.hear(lambda message: isinstance(message, dict) and message.get("id") == number))
+
     def _merge(self, update: dict[str, Any]) -> None:
         merged = self.state.setdefault(update["pv"], {})
         for key, value in update.items():

@@ -204,6 +204,42 @@ def test_something_dangerous_runs_only_when_it_was_confirmed(site: Site, unconfi
     run(work())
 
 
+def test_a_command_is_called_with_its_arguments_at_once(site: Site) -> None:
+    async def work() -> None:
+        async with connected(site, "ALL1:Add") as page:
+            await page.until("ALL1:Add", lambda update: not update["readonly"])
+            added = await page.call("ALL1:Add", {"first": 1.5, "second": 3}, 80)
+            assert (added["ok"], added["result"]) == (True, 4.5)
+            assert (await page.call("ALL1:Reverse", {"text": "Kühlung"}, 81))["result"] == "gnulhüK"
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("pv", "arguments", "why"),
+    [
+        ("ALL1:Add", {"second": 3}, "first"),
+        ("ALL1:Add", {"first": 1.0, "third": 3}, "third"),
+        ("ALL1:Add", {"first": [1, 2]}, "first = [1, 2] is not an argument of a command"),
+        ("ALL1:Add", {"first": 1 << 70}, "is not an argument of a command"),
+        ("ALL1:Add", {"a b": 1}, "a b = 1 is not an argument of a command"),
+        ("ALL1:Add", "all", "'all' are not values by name"),
+        ("ALL1:Temperature_RBV", {}, "ALL1:Temperature_RBV"),
+        ("ALL1:Fail", {}, "it must be confirmed, and was not"),
+    ],
+)
+def test_a_call_that_is_refused_says_why(site: Site, pv: str, arguments: Any, why: str) -> None:
+    async def work() -> None:
+        async with connected(site, pv) as page:
+            refused = await page.call(pv, arguments, 82)
+            assert refused["ok"] is False
+            assert why in refused["message"]
+            refused = await page.call("ALL1:Add", {"first": 1.0}, 83, token="of nobody")
+            assert refused["ok"] is False
+
+    run(work())
+
+
 def test_a_pv_that_does_not_exist_is_told(site: Site) -> None:
     async def work() -> None:
         async with connected(site, "ALL1:Temperatur", "loc://x") as page:
