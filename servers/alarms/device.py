@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import time
@@ -27,6 +28,7 @@ ROWS: Final = 40
 ROW_DIGITS: Final = 2
 LIST_S: Final = 10.0
 FIRST_LIST_S: Final = 0.5
+MOST_IN_TABLE: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class AlarmFacility(Device):
     highest = attribute(Severity, doc="The worst severity of an active alarm")
     news = attribute(int, doc="Counts alarms that are raised or get worse: a panel sounds when it changes")
     watched = attribute(int, doc="PVs that are watched")
+    table = attribute(str, doc="The list and what is set aside, with all that is known of each, as JSON")
     problem = attribute(str, doc="Rules that cannot be judged, who cannot be told, a journal that is not written")
 
     def build(self) -> None:
@@ -218,6 +221,8 @@ class AlarmFacility(Device):
         self.news.publish(found.news_count)
         rules = [f"{name}: {text}" for name, text in found.problems.items()]
         self.problem.publish("; ".join(filter(None, (*rules, found.journal_problem, self._notices.problem))))
+        everything = found.everything()
+        _publish_new(self.table, json.dumps({"alarms": everything[:MOST_IN_TABLE], "all": len(everything)}))
         listed = found.listed
         for number, row in enumerate(self.rows):
             _fill(row, listed[number] if number < len(listed) else None)
@@ -240,6 +245,11 @@ class AlarmFacility(Device):
         return read_alarm_list(file) if file else AlarmList()
 
 
+def _publish_new(live: LiveAttribute[Any], value: Any) -> None:
+    if live.reading.value != value:
+        live.publish(value)
+
+
 def _fill(row: Row, alarm: Alarm | None) -> None:
     memory = alarm.memory if alarm else Memory()
     values: dict[LiveAttribute[Any], Any] = {
@@ -252,5 +262,4 @@ def _fill(row: Row, alarm: Alarm | None) -> None:
         row.guidance: alarm.manner.guidance if alarm else "",
     }
     for live, value in values.items():
-        if live.reading.value != value:
-            live.publish(value)
+        _publish_new(live, value)

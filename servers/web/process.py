@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from functools import partial
+from typing import Final
 
 from devices.core.errors import ConfigurationError
 from servers.facility import leash
@@ -16,6 +17,8 @@ from servers.garbage import collect_apart
 from servers.history.place import open_history
 from servers.memory import keep_large_blocks
 from servers.web.server import WebConfig, serve
+
+ALARM_CLASS: Final = "AlarmFacility"
 
 
 def run(facility: Facility) -> None:
@@ -64,5 +67,14 @@ def web_config(facility: Facility) -> WebConfig:
         mirrors=mirrors,
         panels=facility.panels,
         port=facility.ports["panels"],
+        alarms=_alarm_prefix(facility),
         history=partial(open_history, facility) if facility.history else None,
     )
+
+
+def _alarm_prefix(facility: Facility) -> str:
+    """Of the first alarm device; "" where there is none."""
+    for classes in facility.devices.values():
+        for properties in classes.get(ALARM_CLASS, {}).values():
+            return next(iter(lines_of(properties, "pv_prefix")), "")
+    return ""

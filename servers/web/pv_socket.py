@@ -88,6 +88,7 @@ class PvSocket:
             "protocol": PROTOCOL,
             "facility": self._site.facility,
             "version": self._site.version,
+            "alarms": self._site.alarms,
             "time": time.time(),
             "token": self._token,
             "writable": True,

@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from devices.core.errors import ConfigurationError
 from servers.facility.port_check import port_holder
+from servers.web.alarm_steps import AlarmSteps
 from servers.web.channels import Channels
 from servers.web.directory import Directory
 from servers.web.image_socket import ImageSocket, Picture
@@ -52,6 +53,7 @@ class WebConfig:
         mirrors: prefixes of the mirrors' own PVs.
         panels: the folder of the .bob files.
         host_names: names by which other hosts reach this server.
+        alarms: prefix of the alarm device's PVs; "" where there is none.
         history: opens the facility's history to be read; None where it has none.
     """
 
@@ -62,6 +64,7 @@ class WebConfig:
     bind: str = "127.0.0.1"
     port: int = 8080
     host_names: Collection[str] = ()
+    alarms: str = ""
     history: OpenHistory | None = None
 
 
@@ -69,6 +72,7 @@ def application(config: WebConfig) -> web.Application:
     """The server's routes."""
     app = web.Application(middlewares=[_own_host(config.host_names)])
     trends = Trends(config.history, config.host_names)
+    steps = AlarmSteps(config.alarms, config.host_names)
 
     async def close_trends(_: web.Application) -> None:
         trends.close()
@@ -83,6 +87,9 @@ def application(config: WebConfig) -> web.Application:
         await ImageSocket(app[SITE], answer, app[PICTURES]).serve()
         return answer
 
+    async def alarm_steps(request: web.Request) -> web.Response:
+        return await steps.answer(request, app[SITE].channels)
+
     async def panel(request: web.Request) -> web.StreamResponse:
         return _file(config.panels, request.match_info["path"], PANEL_TYPES)
 
@@ -95,6 +102,7 @@ def application(config: WebConfig) -> web.Application:
     app.router.add_get("/hist", trends.shown)
     app.router.add_get("/hist/pvs", trends.names)
     app.router.add_get("/hist/export.csv", trends.exported)
+    app.router.add_get("/alarms/history", alarm_steps)
     app.router.add_get("/opi/{path:.*}", panel)
     app.router.add_get("/{path:.*}", page)
     app.on_response_prepare.append(_add_headers)
@@ -130,7 +138,7 @@ def _site(config: WebConfig) -> Callable[[web.Application], AsyncIterator[None]]
     async def live(app: web.Application) -> AsyncIterator[None]:
         channels = Channels(config.pva)
         directory = Directory(channels, config.mirrors)
-        app[SITE] = Site(config.facility, importlib.metadata.version("diptych"), channels, directory)
+        app[SITE] = Site(config.facility, importlib.metadata.version("diptych"), channels, directory, config.alarms)
         app[PICTURES] = {}
         following = asyncio.create_task(directory.follow())
         yield

@@ -13,6 +13,7 @@ class Site:
     """One facility as its pages see it.
 
     Attributes:
+        alarms: prefix of the alarm device's PVs; "" where there is none.
         tokens: of the pages that are connected; an image socket shows one of them.
     """
 
@@ -20,4 +21,5 @@ class Site:
     version: str
     channels: Channels
     directory: Directory
+    alarms: str = ""
     tokens: set[str] = field(default_factory=set)
