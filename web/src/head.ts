@@ -1,5 +1,6 @@
 // The head of the page: where one is, whether the server is there, its clock, messages, room.
 
+import { Badge } from "./alarms/badge";
 import { make, setAttribute, setText } from "./dom";
 import { formatAge } from "./format";
 import type { Page } from "./page";
@@ -11,6 +12,7 @@ export class Head {
   private readonly link = make("span", "link-state");
   private readonly roomButton = make("button", "room");
   private readonly alert = make("div", "no-server");
+  readonly badge: Badge;
   readonly element: HTMLElement;
 
   constructor(private readonly page: Page) {
@@ -18,7 +20,17 @@ export class Head {
     this.alert.role = "alert";
     this.alert.hidden = true;
     this.roomButton.addEventListener("click", () => page.room.next());
-    const tools = make("div", "tools", page.messages.button, this.link, this.clock, this.roomButton);
+    this.badge = new Badge(page.alarms);
+    const tools = make(
+      "div",
+      "tools",
+      this.badge.silence,
+      this.badge.element,
+      page.messages.button,
+      this.link,
+      this.clock,
+      this.roomButton,
+    );
     this.element = make("header", "head", this.facility, this.title, tools);
     document.body.prepend(this.element, this.alert);
     page.pvs.watch(() => this.draw());

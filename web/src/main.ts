@@ -1,6 +1,7 @@
 // The page: the panel of the address, drawn as large as the window takes it.
 
 import "./style";
+import { AlarmPage } from "./alarms/alarms";
 import { parseAddress } from "./address";
 import { css } from "./color";
 import { make } from "./dom";
@@ -15,6 +16,7 @@ collectFaults();
 
 const LARGEST_SCALE = 2;
 const SMALLEST_SCALE = 0.25;
+const ALARMS = /^#\/?alarms$/;
 
 const page = new Page();
 const head = new Head(page);
@@ -38,6 +40,7 @@ async function show(): Promise<void> {
   try {
     const trend = parseTrend(location.hash);
     if (trend) return showTrend(trend);
+    if (ALARMS.test(location.hash)) return showAlarms();
     const { file, macros } = parseAddress(location.hash);
     const panel = { page, file, depth: 0 };
     const model = await readPanel(panel, macros);
@@ -69,6 +72,15 @@ function showTrend(query: TrendQuery): void {
   main.append(trend.element);
   scale();
   close = () => trend.close();
+}
+
+function showAlarms(): void {
+  clear();
+  head.name("Alarms");
+  const alarms = new AlarmPage(page, head.badge);
+  main.append(alarms.element);
+  scale();
+  close = () => alarms.close();
 }
 
 function clear(): void {

@@ -2,6 +2,7 @@
 
 import { socketUrl } from "./address";
 import { report } from "./faults";
+import { AlarmList } from "./alarms/alarm_list";
 import { Frames } from "./frames";
 import { ImageStreams } from "./image/streams";
 import { Messages } from "./messages";
@@ -16,6 +17,7 @@ export class Page {
   readonly tooltip = new Tooltip();
   readonly room = new Room();
   readonly pvs = new Pvs(socketUrl("pvws/pv"), this.frames, (message) => this.messages.add(message, "server"));
+  readonly alarms = new AlarmList(this.pvs);
   readonly images = new ImageStreams(socketUrl("pvws/image"), this.pvs);
   private readonly tickers = new Set<() => void>();
 

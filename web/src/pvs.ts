@@ -19,6 +19,8 @@ export interface Server {
   since: number;
   facility: string;
   version: string;
+  /** Prefix of the alarm device's PVs; empty without one. */
+  alarms: string;
   token: string;
   writable: boolean;
   /** Server time minus the time of this computer, s. */
@@ -43,6 +45,7 @@ export class Pvs {
     since: Date.now(),
     facility: "",
     version: "",
+    alarms: "",
     token: "",
     writable: true,
     clockOffset: 0,
@@ -93,9 +96,17 @@ export class Pvs {
 
   /** `confirmed`: the operator was asked, and said yes. */
   write(pv: Pv, value: WriteValue, confirmed = false): Promise<Ack> {
+    return this.request({ type: "write", pv: pv.name, value, ...(confirmed ? { confirmed } : {}) });
+  }
+
+  /** Calls a command with all its arguments at once. */
+  call(command: string, values: Readonly<Record<string, WriteValue>>): Promise<Ack> {
+    return this.request({ type: "call", pv: command, arguments: values });
+  }
+
+  private request(message: Message): Promise<Ack> {
     const id = ++this.writes;
-    const message = { type: "write", pv: pv.name, value, id, token: this.server.token };
-    if (!this.link.send(confirmed ? { ...message, confirmed } : message))
+    if (!this.link.send({ ...message, id, token: this.server.token }))
       return Promise.resolve({ ok: false, message: "not sent: no connection to the server" });
     if (!this.acknowledges) return Promise.resolve({ ok: true, message: "sent" });
     return new Promise((resolve) => this.waiting.set(id, resolve));
@@ -188,6 +199,7 @@ export class Pvs {
     this.acknowledges = true;
     this.server.facility = String(message.facility ?? "");
     this.server.version = String(message.version ?? "");
+    this.server.alarms = String(message.alarms ?? "");
     this.server.token = String(message.token ?? "");
     this.server.writable = message.writable !== false;
     if (typeof message.time === "number") this.server.clockOffset = message.time - Date.now() / 1000;

@@ -5,3 +5,4 @@ import "./widgets/widgets.css";
 import "./plot/plot.css";
 import "./image/image.css";
 import "./trend/trend.css";
+import "./alarms/alarms.css";
