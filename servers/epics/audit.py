@@ -47,18 +47,24 @@ class Audit:
         """
         if not self.is_kept:
             return
-        entry = {
-            "time": datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds"),
-            "protocol": client.protocol,
-            "peer": f"{client.address}:{client.port}",
-            "claimed_host": client.claimed_host[:MAX_TEXT],
-            "claimed_user": client.claimed_user[:MAX_TEXT],
-            "pv": pv,
-            "old": _plain(old),
-            "new": _plain(new),
-            "result": result[:MAX_TEXT],
-        }
-        self.append(json.dumps(entry, ensure_ascii=False) + "\n")
+        self.record(
+            protocol=client.protocol,
+            peer=f"{client.address}:{client.port}",
+            claimed_host=client.claimed_host[:MAX_TEXT],
+            claimed_user=client.claimed_user[:MAX_TEXT],
+            pv=pv,
+            old=old,
+            new=new,
+            result=result[:MAX_TEXT],
+        )
+
+    def record(self, **entry: Any) -> None:
+        """Add a line of these keys behind the time; values are cut to a size that a log can bear."""
+        if not self.is_kept:
+            return
+        now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
+        line = {"time": now} | {name: _plain(value) for name, value in entry.items()}
+        self.append(json.dumps(line, ensure_ascii=False) + "\n")
 
     @property
     def is_kept(self) -> bool:

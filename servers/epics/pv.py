@@ -19,6 +19,7 @@ from servers.epics.records import Facts, Kind, Reading, Record
 if TYPE_CHECKING:
     from servers.epics.pva import PvAccess
 
+MAX_CLAIM = 200  # characters
 WAITING = 4  # values that wait for the posting thread; a client's queue holds no more unless it asks for it
 
 
@@ -135,8 +136,16 @@ def _arguments(value: Value) -> dict[str, Any]:
 
 
 def _client(operation: Any) -> Client:
+    """Who asks; one that acts for a person may name it, a claim: ``record[person=anna,address=10.1.2.3]``."""
     host, _, port = operation.peer().rpartition(":")
-    return Client("pva", host.strip("[]"), int(port or 0), "", operation.account())
+    request = operation.pvRequest()
+    person, address = (_claim(request.get(f"record._options.{key}")) for key in ("person", "address"))
+    return Client("pva", host.strip("[]"), int(port or 0), address, person or operation.account())
+
+
+def _claim(text: object) -> str:
+    """What may stand in a log line."""
+    return text[:MAX_CLAIM] if isinstance(text, str) and text.isprintable() else ""
 
 
 def _waits(operation: Any) -> bool:

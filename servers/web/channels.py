@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from p4p import Value
+from p4p import Type, Value
 from p4p.client.raw import Context, Disconnected, RemoteError
 
 from devices.core.errors import DiptychError, NotConnectedError, RefusedError
@@ -24,7 +24,12 @@ log = logging.getLogger(__name__)
 
 NOT_YET: Final = "not connected yet"
 GONE: Final = "the EPICS mirror does not answer, or there is no such PV any more"
-PUT_REQUEST: Final = "field(value)record[block=true]"
+PUT_REQUEST: Final = Type(
+    [
+        ("field", ("S", None, [("value", ("S", None, []))])),
+        ("record", ("S", None, [("_options", ("S", None, [("block", "s"), ("person", "s"), ("address", "s")]))])),
+    ]
+)
 GET_REQUEST: Final = "field(value)"
 #: Marks of an update that brought more than a value, its time and its severity; "" is the mark of all.
 FACTS: Final = re.compile(r"$|display|control|valueAlarm")
@@ -132,11 +137,12 @@ class Channels:
     def names(self) -> list[str]:
         return sorted(self._channels)
 
-    async def put(self, name: str, build: Callable[[Value], None]) -> None:
+    async def put(self, name: str, build: Callable[[Value], None], *, person: str = "", address: str = "") -> None:
         """Write a value, and wait until the device took it; for an operation until its end.
 
         Args:
             build: sets the wanted value in one of the PV's type, which holds the present value and is called once.
+            person, address: for whom, and where they are: the mirror's access rules and audit have them as claims.
 
         Raises:
             RefusedError: it was refused; the text is the mirror's.
@@ -147,7 +153,9 @@ class Channels:
         def finish(result: Any) -> None:
             self._call(lambda: None if done.done() else done.set_result(result))
 
-        operation = self._context.put(name, finish, build, request=PUT_REQUEST, get=True)
+        options = {"block": "true", "person": person, "address": address}
+        request = Value(PUT_REQUEST, {"record": {"_options": options}})
+        operation = self._context.put(name, finish, build, request=request, get=True)
         try:
             _demand(name, await done)
         finally:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import math
 import queue
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -265,3 +267,19 @@ def test_a_clean_stop_leaves_no_port_and_no_thread() -> None:
         again.bind(("127.0.0.1", bench.server.port))
     bench.publish("T", 1.0)  # what still publishes is not disturbed
     bench.close()
+
+
+def test_a_client_that_acts_for_a_person_names_it_and_where_it_is(bench: Bench, tmp_path: Path) -> None:
+    audit = bench.gate.audit = Audit(tmp_path / "audit.jsonl")
+    bench.gate.access.rules = (Rule(user="anna"),)
+    asked = "record[person=anna,address=10.1.2.3]"
+    done = threading.Thread(target=lambda: bench.client.put("S", 3.5, request=asked))
+    done.start()
+    bench.puts.get(timeout=5.0).finish()
+    done.join(5.0)
+    (line,) = [json.loads(text) for text in (tmp_path / "audit.jsonl").read_text().splitlines() if '"done"' in text]
+    assert (line["claimed_user"], line["claimed_host"], line["new"]) == ("anna", "10.1.2.3", 3.5)
+    assert line["peer"].startswith("127.0.0.1:"), "the program that wrote for her"
+    with pytest.raises(RemoteError, match="no access rule lets"):
+        bench.client.put("S", 4.5, request="record[person=bert]")
+    audit.close()
