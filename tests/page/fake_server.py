@@ -80,6 +80,10 @@ class FakeServer:
         self.asked: list[dict[str, str]] = []
         self.received: list[Update] = []
         self.on_write: dict[str, Callable[[Any], Coroutine[Any, Any, str]]] = {}
+        #: What a call of a command answers; it gets the arguments, and raises ValueError to refuse.
+        self.on_call: dict[str, Callable[[Update], Any]] = {}
+        #: What /alarms/history answers, newest first.
+        self.steps: list[Update] = []
         self.hello: Update = {"facility": "test hall", "version": "0.1.0", "token": "tok", "writable": True}
         #: True: as a PVWS server, without greeting and acknowledgement.
         self.plain = False
@@ -157,6 +161,7 @@ class FakeServer:
         app.router.add_get("/pvws/image", self._image_socket)
         app.router.add_get("/hist", self._hist)
         app.router.add_get("/hist/pvs", self._recorded)
+        app.router.add_get("/alarms/history", self._alarm_steps)
         app.router.add_get("/opi/{path:.*}", self._panel)
         app.router.add_get("/{path:.*}", self._file)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -217,11 +222,24 @@ class FakeServer:
                     await socket.send_json({"type": "update", "pv": pv, **self.pvs.get(pv, unknown)})
             case "clear":
                 self._sockets[socket].difference_update(message["pvs"])
+            case "call":
+                await self._called(socket, message)
             case "write":
                 # Writes may last; others go on meanwhile.
                 task = asyncio.get_running_loop().create_task(self._write(socket, message))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+
+    async def _called(self, socket: web.WebSocketResponse, message: Update) -> None:
+        try:
+            answer = {"ok": True, "message": "", "result": self.on_call[message["pv"]](message["arguments"])}
+        except ValueError as error:
+            answer = {"ok": False, "message": str(error)}
+        await socket.send_json({"type": "ack", "id": message["id"], **answer})
+
+    async def _alarm_steps(self, request: web.Request) -> web.Response:
+        chosen = [step for step in self.steps if request.query["alarm"] in ("", step["alarm"])]
+        return web.json_response({"steps": chosen})
 
     async def _write(self, socket: web.WebSocketResponse, message: Update) -> None:
         pv = message["pv"]
