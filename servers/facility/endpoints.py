@@ -34,6 +34,9 @@ def table(facility: Facility, tango_host: str, states: Mapping[str, str | None],
         rows.append(("  images", facility.ports.endpoint("pva_images"), "and all other attributes over 256 kB"))
     if facility.panels is not None:
         rows.append(("panels in a browser", panels_address(facility), ""))
+        if is_open(facility.web.bind):
+            host = facility.web.names[0] if facility.web.names else from_elsewhere(facility.web.bind)
+            rows.append(("  from other hosts", f"{facility.web.scheme}://{host}:{facility.ports['panels']}/", ""))
     for simulator in facility.simulators.values():
         where = facility.ports.endpoint(f"sim.{simulator.name}") if simulator.port else ""
         rows.append((f"simulator {simulator.name}", where, f"kind {simulator.kind}"))

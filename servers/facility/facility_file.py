@@ -18,6 +18,7 @@ from servers.facility.history_settings import HistorySettings, history_settings
 from servers.facility.ports import DEFAULT_PORTS, Ports
 from servers.facility.references import resolve
 from servers.facility.spelling import did_you_mean
+from servers.facility.web_settings import WebSettings, web_settings
 
 SERVER_NAME: Final = "Diptych"
 
@@ -56,6 +57,7 @@ class Facility:
         start_order: every server that ``diptych up`` starts, in that order.
         programs: server -> command line, for servers that are not of this project.
         panels: the folder of operator panels that browsers get, or None for no web server.
+        web: where the panels are served, and to whom.
         history: how the PVs are recorded, or None when they are not.
         tango_host: HOST:PORT of an existing database, or None for the embedded one.
     """
@@ -76,6 +78,7 @@ class Facility:
     start_order: tuple[str, ...] = ()
     programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     panels: Path | None = None
+    web: WebSettings = WebSettings()
     history: HistorySettings | None = None
     tango_host: str | None = None
 
@@ -150,7 +153,8 @@ def _assemble(
     services = {f"sim.{name}": entry["port"] for name, entry in simulators.items() if "port" in entry}
     try:
         bind = address.check(extra.get("bind", address.LOOPBACK))
-        ports = Ports(offset=offset, bind=bind).with_services({**extra.get("ports", {}), **services})
+        web, wrong = web_settings(extra.get("web", {}), path.parent)
+        ports = Ports(offset=offset, bind=bind, web_bind=web.bind).with_services({**extra.get("ports", {}), **services})
     except (BadValueError, RangeError) as error:
         raise ConfigurationError(path.name, [str(error)]) from error
 
@@ -197,8 +201,9 @@ def _assemble(
                 known = [short_server_name(server) for server in devices]
                 problems.append(f"{group}: no server {name}{did_you_mean(short_server_name(name), known)}")
 
-    history, wrong = history_settings(extra.get("history", False), path.parent)
-    problems += [f"{path.with_suffix('.facility.yaml').name}: {problem}" for problem in wrong]
+    history, wrong_history = history_settings(extra.get("history", False), path.parent)
+    extra_name = path.with_suffix(".facility.yaml").name
+    problems += [f"{extra_name}: {problem}" for problem in (*wrong, *wrong_history)]
     if history is not None and not mirrors:
         problems.append("history: PVs are recorded, and there are no mirrors that serve any")
     facility = Facility(
@@ -238,6 +243,7 @@ def _assemble(
         start_order=tuple(dict.fromkeys([*(name for name in first if name in started), *started])),
         programs=programs,
         panels=Path(os.path.normpath(path.parent / extra["panels"])) if "panels" in extra else None,
+        web=web,
         history=history,
         tango_host=extra.get("tango_host"),
     )

@@ -43,12 +43,13 @@ class Ports:
     Attributes:
         table: the ports before the shift.
         offset: what is added to every port.
-        bind: the address that the Tango database and the device servers listen on.
+        bind: the address that the Tango database and the device servers listen on; ``web_bind``, the web server.
     """
 
     table: Mapping[str, int] = field(default_factory=lambda: DEFAULT_PORTS)
     offset: int = 0
     bind: str = LOOPBACK
+    web_bind: str = LOOPBACK
 
     def __post_init__(self) -> None:
         for service, port in self.table.items():
@@ -78,7 +79,7 @@ class Ports:
 
     def address(self, service: str) -> str:
         """What a service listens on; an EPICS mirror may have been told otherwise by its own properties."""
-        return self.bind if service == "tango" else LOOPBACK
+        return {"tango": self.bind, "panels": self.web_bind}.get(service, LOOPBACK)
 
     def with_services(self, services: Mapping[str, int]) -> Ports:
         """The same table with more services, or other ports for known ones (numbers before the shift).

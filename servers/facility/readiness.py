@@ -5,7 +5,9 @@ Every function blocks for a second or two at most, and is called from a thread.
 
 from __future__ import annotations
 
+import ssl
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -82,19 +84,24 @@ def unanswered_pvs(facility: Facility) -> list[str]:
 
 
 def panels_answer(facility: Facility) -> bool:
-    """Whether the web server of the panels gives out its page, where there is to be one."""
+    """Whether the web server of the panels answers, with its page or the demand for a login, where there is to be one."""
     if facility.panels is None:
         return True
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # a certificate is for the name that others use
+    seconds = TIMEOUT_MILLISECONDS / 1000
     try:
-        with urllib.request.urlopen(panels_address(facility), timeout=TIMEOUT_MILLISECONDS / 1000) as answer:  # noqa: S310
+        with urllib.request.urlopen(panels_address(facility), timeout=seconds, context=context) as answer:  # noqa: S310
             return bool(answer.status == HTTPStatus.OK)
+    except urllib.error.HTTPError as refused:
+        return refused.code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
     except OSError:
         return False
 
 
 def panels_address(facility: Facility) -> str:
     """The address of the panels for a browser on this host."""
-    return f"http://{facility.ports.endpoint('panels')}/"
+    return f"{facility.web.scheme}://{facility.ports.endpoint('panels')}/"
 
 
 def _state(tango_host: str, device: str) -> str | None:
