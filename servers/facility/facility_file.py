@@ -78,7 +78,7 @@ class Facility:
     start_order: tuple[str, ...] = ()
     programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     panels: Path | None = None
-    web: WebSettings = WebSettings()
+    web: WebSettings = field(default_factory=WebSettings)
     history: HistorySettings | None = None
     tango_host: str | None = None
 

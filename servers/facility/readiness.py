@@ -84,7 +84,7 @@ def unanswered_pvs(facility: Facility) -> list[str]:
 
 
 def panels_answer(facility: Facility) -> bool:
-    """Whether the web server of the panels answers, with its page or the demand for a login, where there is to be one."""
+    """Whether the web server of the panels answers, were it by a refusal, where there is to be one."""
     if facility.panels is None:
         return True
     context = ssl.create_default_context()

@@ -167,7 +167,7 @@ def _contradictions(settings: WebSettings) -> list[str]:
         )
     if not settings.is_secure:
         problems.append(
-            f"{where}, and passwords would go as plain text; add certificate and key, or say behind_tls_proxy: [ADDRESS] "
-            f"where a proxy speaks TLS"
+            f"{where}, and passwords would go as plain text; add certificate and key, or say behind_tls_proxy: "
+            f"[ADDRESS] where a proxy speaks TLS"
         )
     return problems
