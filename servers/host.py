@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -30,6 +29,7 @@ from servers.facility.ports import Ports
 from servers.facility.property_owner import PropertyOwner
 from servers.facility.tango_database import devices_of
 from servers.garbage import collect_apart
+from servers.log.formatter import log_to_stderr
 from servers.memory import keep_large_blocks
 from servers.tango_server.event_copies import copy_large_events
 from servers.tango_server.loop_thread import LoopThread
@@ -255,7 +255,7 @@ def serve(
         ConfigurationError: the facility has no such server, or a class that cannot be imported.
     """
     leash.attach()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     host = Host(
         full_server_name(instance),
         facility,

@@ -316,6 +316,28 @@ def history(pvs: tuple[str, ...], facility_path: Path | None, state_dir: Path, *
         click.echo(line)
 
 
+@main.command("log")
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("--level", default="", metavar="LEVEL", help="At least DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+@click.option("--server", default="", metavar="NAME", help="One process: cryocon, mirror, facility; sim.* for several.")
+@click.option("--grep", "text", default="", metavar="TEXT", help="Entries with this text in them.")
+@click.option("--writes", is_flag=True, help="Only writes by EPICS clients and panels.")
+@click.option("--who", default="", metavar="TEXT", help="Writes by this user, host or address.")
+@click.option("--pv", default="", metavar="PV", help="Writes to this PV; CRYO1:* for several.")
+@click.option("--since", default="", metavar="WHEN", help="1h, 30 min, or a moment: 2026-11-21 14:30.")
+@click.option("--until", default="", metavar="WHEN")
+@click.option("-n", "--count", default=100, show_default=True, metavar="N", help="At most so many, the newest.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@state_dir_option(envvar="DIPTYCH_STATE_DIR")
+def show_log(follow: bool, as_json: bool, state_dir: Path, **asked: Any) -> None:
+    """What all processes of the facility said, and every write; newest last."""
+    from servers.log import command
+
+    texts = {key: str(int(value)) if isinstance(value, bool | int) else value for key, value in asked.items()}
+    for line in command.lines(state_dir, texts, follow=follow, as_json=as_json):
+        click.echo(line)
+
+
 @main.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False), metavar="[FACILITY]...")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("opi"), show_default=True)

@@ -21,6 +21,7 @@ from servers.epics.image_process import Report
 from servers.epics.mirror import Mirror
 from servers.epics.share import Share
 from servers.garbage import collect_apart
+from servers.log.formatter import log_to_stderr
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Parent:
 
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the mirror, which then ends this process
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     collect_apart()
     parent = Parent(Connection(int(sys.argv[1])))
     config = parent.receive()

@@ -13,7 +13,9 @@ from servers.facility.log_file import LogFile
 
 def start(state_dir: Path, name: str, command: list[str]) -> subprocess.Popen[bytes]:
     """Start a process that outlives this one and has no terminal."""
-    with LogFile.of(state_dir, name).path.open("ab") as log:
+    log_file = LogFile.of(state_dir, name)
+    log_file.limit()
+    with log_file.path.open("ab") as log:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )

@@ -25,6 +25,11 @@ class LogFile:
         folder.mkdir(parents=True, exist_ok=True)
         return cls(folder / f"{name.replace('/', '.')}.log")
 
+    @classmethod
+    def all(cls, state_dir: Path) -> list[LogFile]:
+        """Those of every process that ever ran here, also of servers in the background."""
+        return [cls(path) for path in (state_dir / "log").glob("*.log")]
+
     def last_line(self) -> str:
         """The last line that is not empty: it says why a process ended."""
         try:

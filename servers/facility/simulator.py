@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
-import logging
 import pkgutil
 import signal
-import sys
 from collections.abc import Iterable, Mapping
 
 from devices.core.errors import BadValueError, BusyError, UnknownNameError
 from servers.facility import leash
 from servers.facility.port_check import is_taken, port_holder
 from servers.facility.spelling import did_you_mean
+from servers.log.formatter import log_to_stderr
 
 
 def run(kind: str, port: int, options: Mapping[str, object]) -> None:
@@ -34,7 +33,7 @@ def run(kind: str, port: int, options: Mapping[str, object]) -> None:
     if port and is_taken(port):
         raise BusyError(f"port {port} is in use by {port_holder(port)}; end that, or choose another --port")
     leash.attach()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
 
     async def until_signal() -> None:
         task = asyncio.ensure_future(simulate(port, options))

@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Coroutine, Iterator
+from datetime import datetime
 from typing import Final
 
 from devices.core.errors import BusyError, ConfigurationError, NotConnectedError, RefusedError
@@ -196,8 +197,8 @@ class Supervisor:
                 await self._obey_hold(name, process)
             if time.monotonic() - checked > LOG_CHECK_SECONDS:
                 checked = time.monotonic()
-                for process in self._processes.values():
-                    process.log.limit()
+                for log in LogFile.all(self.facility.state_dir):
+                    log.limit()
                 if self._record_is_old:
                     self._write_record()
             await asyncio.sleep(HOLD_CHECK_SECONDS)
@@ -217,9 +218,7 @@ class Supervisor:
     def _keep(self, program: Program) -> None:
         log = LogFile.of(self.facility.state_dir, program.name)
         log.limit()
-        process = Process(
-            program, self._environment, log, self._leash_fd, announce=self._announce, on_start=self._on_start
-        )
+        process = Process(program, self._environment, log, self._leash_fd, announce=self._warn, on_start=self._on_start)
         self._processes[program.name] = process
         self._run(process.keep_running())
 
@@ -307,12 +306,15 @@ class Supervisor:
         except OSError as error:  # a full disk is no reason to end instruments
             self._record_is_old = True
             if not was_old:
-                self._announce(f"{self.facility.state_dir}: {error.strerror}; `diptych` commands may see old processes")
+                self._warn(f"{self.facility.state_dir}: {error.strerror}; `diptych` commands may see old processes")
 
-    def _announce(self, line: str) -> None:
+    def _warn(self, line: str) -> None:
+        self._announce(line, "WARNING")
+
+    def _announce(self, line: str, level: str = "INFO") -> None:
         self._show(f"{time.monotonic() - self._began:6.1f} s  {line}")
         with contextlib.suppress(OSError), self._log.path.open("a") as log:  # the disk may be full
-            log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {line}\n")
+            log.write(f"{datetime.now().astimezone().isoformat(timespec='milliseconds')} {level} facility: {line}\n")
 
     @staticmethod
     def _show(text: str) -> None:

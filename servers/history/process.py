@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 import threading
 from typing import Final
 
@@ -19,6 +18,7 @@ from servers.history.archive_list import ArchiveList, read_archive_list
 from servers.history.place import backlog_of, folder_of, open_store, settings_of, state_file
 from servers.history.recorder import Recorder
 from servers.history.writer import Writer
+from servers.log.formatter import log_to_stderr
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def run(facility: Facility, tango_host: str) -> None:
     settings = settings_of(facility)
     archive = read_archive_list(settings.archive) if settings.archive else ArchiveList()
     leash.attach()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

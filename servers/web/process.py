@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
-import sys
 from functools import partial
 from typing import Final
 
@@ -15,6 +13,7 @@ from servers.facility.environment import facility_environment
 from servers.facility.facility_file import Facility, lines_of
 from servers.garbage import collect_apart
 from servers.history.place import open_history
+from servers.log.formatter import log_to_stderr
 from servers.memory import keep_large_blocks
 from servers.web.server import WebConfig, serve
 
@@ -31,7 +30,7 @@ def run(facility: Facility) -> None:
     leash.attach()
     keep_large_blocks()
     collect_apart()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
 
     async def until_signal() -> None:
         stop = asyncio.Event()
