@@ -68,6 +68,7 @@ def web_config(facility: Facility) -> WebConfig:
         port=facility.ports["panels"],
         alarms=_alarm_prefix(facility),
         history=partial(open_history, facility) if facility.history else None,
+        log=facility.state_dir / "log",
     )
 
 

@@ -21,6 +21,7 @@ from servers.web.alarm_steps import AlarmSteps
 from servers.web.channels import Channels
 from servers.web.directory import Directory
 from servers.web.image_socket import ImageSocket, Picture
+from servers.web.log import Log
 from servers.web.origin import is_own_host, may_connect
 from servers.web.pv_socket import PvSocket
 from servers.web.site import Site
@@ -55,6 +56,7 @@ class WebConfig:
         host_names: names by which other hosts reach this server.
         alarms: prefix of the alarm device's PVs; "" where there is none.
         history: opens the facility's history to be read; None where it has none.
+        log: the folder of the facility's log files.
     """
 
     facility: str
@@ -66,16 +68,24 @@ class WebConfig:
     host_names: Collection[str] = ()
     alarms: str = ""
     history: OpenHistory | None = None
+    log: Path | None = None
 
 
 def application(config: WebConfig) -> web.Application:
     """The server's routes."""
     app = web.Application(middlewares=[_own_host(config.host_names)])
     trends = Trends(config.history, config.host_names)
+    facility_log = Log(config.log, config.host_names)
     steps = AlarmSteps(config.alarms, config.host_names)
 
     async def close_trends(_: web.Application) -> None:
         trends.close()
+
+    async def close_log(_: web.Application) -> None:
+        await facility_log.close()
+
+    async def log_socket(request: web.Request) -> web.StreamResponse:
+        return await facility_log.live(request, lambda: _open(request, config))
 
     async def pv_socket(request: web.Request) -> web.StreamResponse:
         answer = await _open(request, config)
@@ -103,10 +113,13 @@ def application(config: WebConfig) -> web.Application:
     app.router.add_get("/hist/pvs", trends.names)
     app.router.add_get("/hist/export.csv", trends.exported)
     app.router.add_get("/alarms/history", alarm_steps)
+    app.router.add_get("/log", facility_log.shown)
+    app.router.add_get("/log/live", log_socket)
     app.router.add_get("/opi/{path:.*}", panel)
     app.router.add_get("/{path:.*}", page)
     app.on_response_prepare.append(_add_headers)
     app.on_cleanup.append(close_trends)
+    app.on_cleanup.append(close_log)
     app.cleanup_ctx.append(_site(config))
     return app
 
