@@ -24,13 +24,13 @@ log = logging.getLogger(__name__)
 
 NOT_YET: Final = "not connected yet"
 GONE: Final = "the EPICS mirror does not answer, or there is no such PV any more"
-PUT_REQUEST: Final = Type(
+REQUEST: Final = Type(
     [
         ("field", ("S", None, [("value", ("S", None, []))])),
         ("record", ("S", None, [("_options", ("S", None, [("block", "s"), ("person", "s"), ("address", "s")]))])),
     ]
 )
-GET_REQUEST: Final = "field(value)"
+NOBODY: Final[Mapping[str, str]] = {}
 #: Marks of an update that brought more than a value, its time and its severity; "" is the mark of all.
 FACTS: Final = re.compile(r"$|display|control|valueAlarm")
 
@@ -137,12 +137,12 @@ class Channels:
     def names(self) -> list[str]:
         return sorted(self._channels)
 
-    async def put(self, name: str, build: Callable[[Value], None], *, person: str = "", address: str = "") -> None:
+    async def put(self, name: str, build: Callable[[Value], None], *, by: Mapping[str, str] = NOBODY) -> None:
         """Write a value, and wait until the device took it; for an operation until its end.
 
         Args:
             build: sets the wanted value in one of the PV's type, which holds the present value and is called once.
-            person, address: for whom, and where they are: the mirror's access rules and audit have them as claims.
+            by: ``person`` and ``address``, for whom: claims to the mirror, for its access rules and its audit.
 
         Raises:
             RefusedError: it was refused; the text is the mirror's.
@@ -153,16 +153,17 @@ class Channels:
         def finish(result: Any) -> None:
             self._call(lambda: None if done.done() else done.set_result(result))
 
-        options = {"block": "true", "person": person, "address": address}
-        request = Value(PUT_REQUEST, {"record": {"_options": options}})
-        operation = self._context.put(name, finish, build, request=request, get=True)
+        operation = self._context.put(name, finish, build, request=_request(by), get=True)
         try:
             _demand(name, await done)
         finally:
             operation.close()
 
-    async def call(self, name: str, query: Value) -> Any:
+    async def call(self, name: str, query: Value, *, by: Mapping[str, str] = NOBODY) -> Any:
         """Call a command and give the answer.
+
+        Args:
+            by: see :meth:`put`.
 
         Raises:
             RefusedError, NotConnectedError: see :meth:`put`.
@@ -172,7 +173,7 @@ class Channels:
         def finish(result: Any) -> None:
             self._call(lambda: None if done.done() else done.set_result(result))
 
-        operation = self._context.rpc(name, finish, query)
+        operation = self._context.rpc(name, finish, query, request=_request(by))
         try:
             return _demand(name, await done)
         finally:
@@ -198,6 +199,10 @@ class Channels:
             self._loop.call_soon_threadsafe(function)
         except RuntimeError:  # the loop has ended: nobody waits any more
             log.debug("an answer came after the end")
+
+
+def _request(by: Mapping[str, str]) -> Value:
+    return Value(REQUEST, {"record": {"_options": {"block": "true", **by}}})
 
 
 def _demand(name: str, result: Any) -> Any:

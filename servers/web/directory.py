@@ -28,12 +28,14 @@ class Entry:
     """One PV.
 
     Attributes:
+        level: who may write it, ``operator`` or ``expert``.
         question: what must be asked before every write; "" for nothing.
         period: s, the longest silence of a source that is well; None for no bound.
     """
 
     name: str
     is_writable: bool
+    level: str = "operator"
     question: str = ""
     period: float | None = None
 
@@ -106,4 +108,5 @@ class Directory:
 
 def _entry(row: dict[str, Any]) -> Entry:
     what = row["part"].removesuffix("()").replace("_", " ").capitalize()
-    return Entry(row["name"], row["is_writable"], f"{what}: really?" if row["is_dangerous"] else "", row["period"])
+    question = f"{what}: really?" if row["is_dangerous"] else ""
+    return Entry(row["name"], row["is_writable"], row["level"], question, row["period"])

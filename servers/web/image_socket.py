@@ -15,6 +15,7 @@ from devices.core.errors import BadValueError, DiptychError, NotAllowedError
 from servers.web import sender
 from servers.web.channels import Channel
 from servers.web.frame import Autoscale, Frame, View, frame_of
+from servers.web.login.visitor import Visitor
 from servers.web.site import Site
 from servers.web.update import facts_of, value_of
 
@@ -72,10 +73,13 @@ class ImageSocket:
     Args:
         answer: the prepared web-socket.
         pictures: by PV, of all pages.
+        visitor: who looks.
     """
 
-    def __init__(self, site: Site, answer: web.WebSocketResponse, pictures: dict[str, Picture]) -> None:
-        self._site, self._answer, self._pictures = site, answer, pictures
+    def __init__(
+        self, site: Site, answer: web.WebSocketResponse, pictures: dict[str, Picture], visitor: Visitor
+    ) -> None:
+        self._site, self._answer, self._pictures, self._visitor = site, answer, pictures, visitor
         self._views: dict[int, Shown] = {}
         self._wake = asyncio.Event()
         self._is_greeted = False
@@ -126,6 +130,7 @@ class ImageSocket:
             await self._measure(kind, message)
 
     def _show(self, message: dict[str, Any]) -> None:
+        self._visitor.session.touch()
         number, pv = _whole(message, "view"), str(message["pv"])
         if not 0 <= number < 65536 or (number not in self._views and len(self._views) >= MAX_VIEWS):
             raise BadValueError(f"view = {number}: a page has {MAX_VIEWS} views, numbered up to 65535")
@@ -192,7 +197,7 @@ class ImageSocket:
                 state = {"reason": None} | value_of(channel.value) | facts_of(channel.value)
             for key in ("seconds", "nanos"):  # a frame has its own time
                 state.pop(key, None)
-            state["readonly"] = not (entry and entry.is_writable)
+            state["readonly"] = not (entry and entry.is_writable and self._visitor.may_write(entry.level))
             if state != shown.state:
                 shown.state = state
                 await self._send({"type": "state", "view": shown.number} | state)

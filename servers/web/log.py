@@ -6,12 +6,12 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from aiohttp import WSMsgType, web
 
@@ -22,7 +22,6 @@ from servers.log.follower import Follower
 from servers.log.newest import newest
 from servers.log.question import Question, question_of
 from servers.web import sender
-from servers.web.origin import may_connect
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +56,10 @@ class Log:
 
     Args:
         folder: of the log files; None: there is none.
-        host_names: names of this server beside those of loopback.
     """
 
-    def __init__(self, folder: Path | None, host_names: Collection[str]) -> None:
-        self._folder, self._host_names = folder, host_names
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="log")
         self._viewers: set[Viewer] = set()
         self._following: asyncio.Task[None] | None = None
@@ -69,9 +67,6 @@ class Log:
 
     async def shown(self, request: web.Request) -> web.Response:
         """``/log?level=WARNING&count=50``: the newest entries, the newest first."""
-        origin = request.headers.get("Origin")
-        if not may_connect(request.headers.get("Host", ""), origin, self._host_names):
-            raise web.HTTPForbidden(text=f"a page of {origin} may not ask here")
         folder, question, count = self._asked(request)
         answer = await self._run(lambda: newest(folder, question, count, LIMIT_BYTES))
         response = web.json_response(
@@ -84,23 +79,25 @@ class Log:
         response.enable_compression()
         return response
 
-    async def live(self, request: web.Request, open_socket: Callable[[], Any]) -> web.WebSocketResponse:
+    async def live(
+        self, request: web.Request, opened: AbstractAsyncContextManager[web.WebSocketResponse]
+    ) -> web.StreamResponse:
         """``/log/live``, asked in the same way: what there is, oldest first, and then what comes."""
         folder, question, count = self._asked(request)
-        answer: web.WebSocketResponse = await open_socket()
-        viewer = Viewer(question)
-        self._viewers.add(viewer)
-        sending = sender.start(self._send(folder, viewer, count, answer), answer)
-        try:
-            async for message in answer:
-                if message.type is not WSMsgType.TEXT:
-                    break
-                if _is_echo(message.data):
-                    await answer.send_str(message.data)
-        finally:
-            self._viewers.discard(viewer)
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+        async with opened as answer:
+            viewer = Viewer(question)
+            self._viewers.add(viewer)
+            sending = sender.start(self._send(folder, viewer, count, answer), answer)
+            try:
+                async for message in answer:
+                    if message.type is not WSMsgType.TEXT:
+                        break
+                    if _is_echo(message.data):
+                        await answer.send_str(message.data)
+            finally:
+                self._viewers.discard(viewer)
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
         return answer
 
     async def close(self) -> None:

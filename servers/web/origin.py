@@ -24,14 +24,12 @@ def is_own_host(host: str, names: Collection[str]) -> bool:
         return False
 
 
-def may_connect(host: str, origin: str | None, names: Collection[str]) -> bool:
-    """Whether a socket may be opened.
+def is_own_page(host: str, origin: str | None, origins: Collection[str]) -> bool:
+    """Whether a page may use this server.
 
     Args:
-        host: the ``Host`` header.
+        host: the ``Host`` header, which is known to mean this server.
         origin: the ``Origin`` header; programs that are no browsers send none.
-        names: host names of this server beside those of loopback.
+        origins: those of pages that a proxy of the site gives out for this server.
     """
-    if not is_own_host(host, names):
-        return False
-    return origin is None or urlsplit(origin).netloc == host
+    return origin is None or origin in origins or urlsplit(origin).netloc == host

@@ -19,6 +19,8 @@ from servers.web.server import WebConfig, serve
 
 ALARM_CLASS: Final = "AlarmFacility"
 
+AUDIT: Final = "web-audit.jsonl"
+
 
 def run(facility: Facility) -> None:
     """Serve the panels of a facility until SIGTERM or SIGINT.
@@ -66,6 +68,8 @@ def web_config(facility: Facility) -> WebConfig:
         mirrors=mirrors,
         panels=facility.panels,
         port=facility.ports["panels"],
+        settings=facility.web,
+        audit_path=facility.state_dir / "log" / AUDIT if facility.web.asks_who else None,
         alarms=_alarm_prefix(facility),
         history=partial(open_history, facility) if facility.history else None,
         log=facility.state_dir / "log",

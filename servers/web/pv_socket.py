@@ -17,6 +17,7 @@ from devices.core.errors import BadValueError, DiptychError, NotAllowedError, No
 from servers.web import sender
 from servers.web.channels import Channel
 from servers.web.directory import Entry
+from servers.web.login.visitor import Visitor
 from servers.web.site import Site
 from servers.web.typed import fill, query_of
 from servers.web.update import number_text
@@ -48,11 +49,11 @@ class PvSocket:
 
     Args:
         answer: the prepared web-socket.
-        peer: who it is, for the log.
+        visitor: who it is.
     """
 
-    def __init__(self, site: Site, answer: web.WebSocketResponse, peer: str) -> None:
-        self._site, self._answer, self._peer = site, answer, peer
+    def __init__(self, site: Site, answer: web.WebSocketResponse, visitor: Visitor) -> None:
+        self._site, self._answer, self._visitor = site, answer, visitor
         self._token = secrets.token_urlsafe(16)
         self._seen: dict[str, Seen] = {}
         self._news: dict[str, Seen] = {}
@@ -83,6 +84,8 @@ class PvSocket:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _hello(self) -> dict[str, Any]:
+        person = self._visitor.person
+        who = {"person": {"name": person.name, "role": person.role}} if self._visitor.is_known else {}
         return {
             "type": "hello",
             "protocol": PROTOCOL,
@@ -91,7 +94,8 @@ class PvSocket:
             "alarms": self._site.alarms,
             "time": time.time(),
             "token": self._token,
-            "writable": True,
+            "writable": person.role != "view",
+            **who,
         }
 
     async def _hear(self, text: str) -> None:
@@ -101,6 +105,8 @@ class PvSocket:
         except (ValueError, TypeError, KeyError, RecursionError):
             await self._send({"type": "error", "message": f"not a message: {text[:80]!r}"})
             return
+        if kind in ("subscribe", "monitor", "clear", "write", "call"):
+            self._visitor.session.touch()
         if kind == "hello":
             self._is_ours, self._batches = True, bool(message.get("batch"))
             self._gives_credit = self._batches and bool(message.get("credit"))
@@ -184,9 +190,8 @@ class PvSocket:
             return ""
         else:
             changing, facts = seen.channel.json()
-        text = (
-            f'{{"pv":{json.dumps(seen.name)},{changing},"readonly":{"false" if entry and entry.is_writable else "true"}'
-        )
+        is_writable = entry is not None and entry.is_writable and self._visitor.may_write(entry.level)
+        text = f'{{"pv":{json.dumps(seen.name)},{changing},"readonly":{"false" if is_writable else "true"}'
         if facts and seen.facts_version != seen.channel.facts_version:
             seen.facts_version = seen.channel.facts_version
             text += f",{facts}"
@@ -209,7 +214,7 @@ class PvSocket:
         try:
             result = await action(await self._permitted(name, message), message)
         except DiptychError as error:
-            log.info("%s of %s by %s: %s", message["type"], name, self._peer, error)
+            log.info("%s of %s by %s: %s", message["type"], name, self._visitor, error)
             await self._acknowledge(message, error)
         else:
             await self._acknowledge(message, None, result)
@@ -225,18 +230,32 @@ class PvSocket:
         plain = _plain(name)
         if not plain or len(name) > MAX_NAME:
             raise BadValueError(f"{name[:MAX_NAME]} is not a PV that can be written")
-        if (await self._entry(plain)).question and message.get("confirmed") is not True:
+        entry = await self._entry(plain)
+        self._demand_right(plain, entry.level, message)
+        if entry.question and message.get("confirmed") is not True:
             raise NotAllowedError(f"{name} runs something dangerous: it must be confirmed, and was not")
         return plain
 
     async def _write(self, name: str, message: dict[str, Any]) -> None:
         wanted = message.get("value")
-        await self._site.channels.put(name, lambda value: fill(name, value, wanted))
+        await self._site.channels.put(name, lambda value: fill(name, value, wanted), by=self._visitor.claims)
 
     async def _call(self, name: str, message: dict[str, Any]) -> Any:
         """Call a command with its arguments at once: no other client's can get between them."""
-        answer = await self._site.channels.call(name, query_of(name, message.get("arguments", {})))
+        query = query_of(name, message.get("arguments", {}))
+        answer = await self._site.channels.call(name, query, by=self._visitor.claims)
         return number_text(answer.value) if isinstance(answer.value, float) else answer.value
+
+    def _demand_right(self, pv: str, level: str, message: dict[str, Any]) -> None:
+        """Do nothing when the person may write; a refusal is audited here, since the mirror hears nothing of it."""
+        try:
+            if self._visitor.session.why:
+                raise NotAllowedError(f"{pv}: {self._visitor.session.why}")
+            self._visitor.person.demand(pv, level)
+        except NotAllowedError as error:
+            wanted = message.get("value", message.get("arguments"))
+            self._visitor.audit_refusal(self._site.audit, pv, wanted, f"{reason(error)}: {error}")
+            raise
 
     async def _entry(self, name: str) -> Entry:
         entry = await self._site.directory.find(name)

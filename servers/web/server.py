@@ -6,40 +6,46 @@ import asyncio
 import contextlib
 import importlib.metadata
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from devices.core.errors import ConfigurationError
+from servers.epics.audit import Audit
 from servers.facility.port_check import port_holder
+from servers.facility.web_settings import WebSettings
 from servers.web.alarm_steps import AlarmSteps
 from servers.web.channels import Channels
 from servers.web.directory import Directory
 from servers.web.image_socket import ImageSocket, Picture
 from servers.web.log import Log
-from servers.web.origin import is_own_host, may_connect
+from servers.web.login.logins import Logins
+from servers.web.login.visitor import visitor_of
 from servers.web.pv_socket import PvSocket
 from servers.web.site import Site
 from servers.web.trends import OpenHistory, Trends
 
 log = logging.getLogger(__name__)
 
+MAX_FORM: Final = 16 << 10  # bytes of what is posted: a login
 MAX_MESSAGE: Final = 4 << 20  # bytes of a page's message: one with many PV names
 HEARTBEAT: Final = 20.0  # s; a page that does not answer is left
 SHUTDOWN: Final = 1.0  # s
 #: Files of panels that are given out; nothing else of the folder is.
 PANEL_TYPES: Final = (".bob", ".png", ".svg", ".jpg", ".jpeg", ".gif")
 HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'self'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'self'; "
+    "base-uri 'none'; form-action 'self'; object-src 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "same-origin",  # no-referrer would make the Origin of a form's POST null
     "Cache-Control": "no-cache",
 }
+LOGINS: Final = web.AppKey("logins", Logins)
 SITE: Final = web.AppKey("site", Site)
 PICTURES: Final = web.AppKey("pictures", dict[str, Picture])
 
@@ -53,7 +59,8 @@ class WebConfig:
         pva: the PVAccess client's configuration, ``EPICS_PVA_...``.
         mirrors: prefixes of the mirrors' own PVs.
         panels: the folder of the .bob files.
-        host_names: names by which other hosts reach this server.
+        settings: where it listens, and to whom.
+        audit_path: where logins and refused writes are recorded; None for nowhere.
         alarms: prefix of the alarm device's PVs; "" where there is none.
         history: opens the facility's history to be read; None where it has none.
         log: the folder of the facility's log files.
@@ -63,20 +70,25 @@ class WebConfig:
     pva: Mapping[str, str]
     mirrors: Sequence[str]
     panels: Path
-    bind: str = "127.0.0.1"
     port: int = 8080
-    host_names: Collection[str] = ()
+    settings: WebSettings = field(default_factory=WebSettings)
+    audit_path: Path | None = None
     alarms: str = ""
     history: OpenHistory | None = None
     log: Path | None = None
 
 
 def application(config: WebConfig) -> web.Application:
-    """The server's routes."""
-    app = web.Application(middlewares=[_own_host(config.host_names)])
-    trends = Trends(config.history, config.host_names)
-    facility_log = Log(config.log, config.host_names)
-    steps = AlarmSteps(config.alarms, config.host_names)
+    """The server's routes, all of them behind the logins.
+
+    Raises:
+        ConfigurationError: a file of the logins is faulty.
+    """
+    app = web.Application(client_max_size=MAX_FORM)
+    logins = app[LOGINS] = Logins(config.settings, config.facility, config.port, Audit(config.audit_path))
+    trends = Trends(config.history)
+    facility_log = Log(config.log)
+    steps = AlarmSteps(config.alarms)
 
     async def close_trends(_: web.Application) -> None:
         trends.close()
@@ -85,16 +97,16 @@ def application(config: WebConfig) -> web.Application:
         await facility_log.close()
 
     async def log_socket(request: web.Request) -> web.StreamResponse:
-        return await facility_log.live(request, lambda: _open(request, config))
+        return await facility_log.live(request, _opened(request))
 
     async def pv_socket(request: web.Request) -> web.StreamResponse:
-        answer = await _open(request, config)
-        await PvSocket(app[SITE], answer, str(request.remote)).serve()
+        async with _opened(request) as answer:
+            await PvSocket(app[SITE], answer, visitor_of(request)).serve()
         return answer
 
     async def image_socket(request: web.Request) -> web.StreamResponse:
-        answer = await _open(request, config)
-        await ImageSocket(app[SITE], answer, app[PICTURES]).serve()
+        async with _opened(request) as answer:
+            await ImageSocket(app[SITE], answer, app[PICTURES], visitor_of(request)).serve()
         return answer
 
     async def alarm_steps(request: web.Request) -> web.Response:
@@ -107,6 +119,7 @@ def application(config: WebConfig) -> web.Application:
         with as_file(files("servers.web") / "page") as folder:
             return _file(folder, request.match_info["path"] or "index.html", None)
 
+    logins.add_routes(app)
     app.router.add_get("/pvws/pv", pv_socket)
     app.router.add_get("/pvws/image", image_socket)
     app.router.add_get("/hist", trends.shown)
@@ -120,7 +133,7 @@ def application(config: WebConfig) -> web.Application:
     app.on_response_prepare.append(_add_headers)
     app.on_cleanup.append(close_trends)
     app.on_cleanup.append(close_log)
-    app.cleanup_ctx.append(_site(config))
+    app.cleanup_ctx.append(_site(config, logins))
     return app
 
 
@@ -128,59 +141,58 @@ async def serve(config: WebConfig, stop: asyncio.Event) -> None:
     """Serve until ``stop``.
 
     Raises:
-        ConfigurationError: the port is taken (by whom), or there is no such folder.
+        ConfigurationError: the port is taken (by whom), there is no such folder, or a file of the logins is faulty.
     """
     if not config.panels.is_dir():
         raise ConfigurationError("web", [f"there is no folder of panels {config.panels}"])
-    runner = web.AppRunner(application(config), access_log=None, shutdown_timeout=SHUTDOWN)
+    app = application(config)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN)
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, config.bind, config.port).start()
+            await web.TCPSite(runner, config.settings.bind, config.port, ssl_context=app[LOGINS].tls).start()
         except OSError as error:
             holder = port_holder(config.port)
             why = f"port {config.port} is taken{f' by {holder}' if holder else ''}: {error.strerror}"
             raise ConfigurationError("web", [why]) from error
-        log.info("panels at http://%s:%d/", config.bind, config.port)
+        log.info("panels at %s://%s:%d/", config.settings.scheme, config.settings.bind, config.port)
         await stop.wait()
     finally:
         await runner.cleanup()
 
 
-def _site(config: WebConfig) -> Callable[[web.Application], AsyncIterator[None]]:
+def _site(config: WebConfig, logins: Logins) -> Callable[[web.Application], AsyncIterator[None]]:
     async def live(app: web.Application) -> AsyncIterator[None]:
         channels = Channels(config.pva)
         directory = Directory(channels, config.mirrors)
-        app[SITE] = Site(config.facility, importlib.metadata.version("diptych"), channels, directory, config.alarms)
+        app[SITE] = Site(
+            config.facility, importlib.metadata.version("diptych"), channels, directory, logins.audit, config.alarms
+        )
         app[PICTURES] = {}
-        following = asyncio.create_task(directory.follow())
+        following = [asyncio.create_task(directory.follow()), asyncio.create_task(logins.follow())]
         yield
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
         channels.close()
+        logins.close()
 
     return live
 
 
-async def _open(request: web.Request, config: WebConfig) -> web.WebSocketResponse:
-    host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
-    if not may_connect(host, origin, config.host_names):
-        log.warning("%s: a page of %s may not connect to %s", request.remote, origin, host)
-        raise web.HTTPForbidden(text=f"a page of {origin} may not connect here")
+@contextlib.asynccontextmanager
+async def _opened(request: web.Request) -> AsyncIterator[web.WebSocketResponse]:
+    """A web-socket that ends with the session of its person."""
+    session = visitor_of(request).session
     answer = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=MAX_MESSAGE, compress=False)
     await answer.prepare(request)
-    return answer
-
-
-def _own_host(names: Collection[str]) -> Middleware:
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not is_own_host(request.headers.get("Host", ""), names):
-            raise web.HTTPForbidden(text="this server has another name")
-        return await handler(request)
-
-    return check
+    session.sockets.add(answer)
+    try:
+        if session.why:  # it ended meanwhile
+            await session.close(session.why)
+        yield answer
+    finally:
+        session.sockets.discard(answer)
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:

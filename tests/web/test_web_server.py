@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from servers.web.origin import is_own_host, may_connect
+from servers.web.origin import is_own_host, is_own_page
 from tests.facility.running import command
 from tests.web.page_socket import Site, connected, run
 
@@ -99,7 +99,7 @@ def test_a_name_that_leads_to_loopback_is_not_loopback(site: Site) -> None:
     ],
 )
 def test_who_may_connect(host: str, origin: str | None, allowed: bool) -> None:
-    assert may_connect(host, origin, ["panels.example"]) is allowed
+    assert (is_own_host(host, ["panels.example"]) and is_own_page(host, origin, [])) is allowed
     assert is_own_host("127.5.6.7", [])
 
 

@@ -1,0 +1,1 @@
+"""Who uses the panels: logins, sessions, roles."""
