@@ -175,6 +175,24 @@ def web(facility_path: Path | None, state_dir: Path, port_offset: int) -> None:
 
 
 @main.command()
+@click.argument("name")
+def password(name: str) -> None:
+    """Ask for a password and print the line of a person for the users file of the panels."""
+    from servers.web.login.users import hash_line
+
+    click.echo(hash_line(name, click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)))
+
+
+@main.command()
+@click.argument("name")
+def token(name: str) -> None:
+    """Print a new token of a display or a script for the tokens file of the panels."""
+    from servers.web.login.tokens import token_line
+
+    click.echo(token_line(name))
+
+
+@main.command()
 @server_options
 def historian(facility_path: Path | None, state_dir: Path, port_offset: int, tango_host: str | None) -> None:
     """Record what the facility's mirrors serve until Ctrl-C."""

@@ -52,10 +52,13 @@ def rehearse(facility: Facility) -> None:
 
 
 def problems_of(facility: Facility) -> Iterator[str]:
-    """One line for each wrong property, import path and doubled PV name."""
+    """One line for each wrong property, import path, doubled PV name and fault of the logins."""
     from servers.epics.devices_file import known_pvs
     from servers.epics.names import device_pvs
+    from servers.web.login.logins import faults
 
+    if facility.panels is not None:
+        yield from faults(facility.web)
     owners: dict[str, str] = {}
     for server in facility.start_order:
         for class_name, devices in facility.server(server).items():

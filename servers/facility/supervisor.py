@@ -273,6 +273,7 @@ class Supervisor:
     def _check_machine(self) -> None:
         """Whether this machine has the addresses, ports and programs that the facility needs."""
         address.require_own(self.facility.ports.bind)
+        address.require_own(self.facility.web.bind)
         needed = port_check.needed(self.facility, own_database=self._own_database)
         problems = port_check.taken_ports(needed, self.facility.ports) + programs.missing(self.facility)
         if problems:

@@ -290,6 +290,22 @@ class Logins:
         tls.load(self.tls, self.settings)
 
 
+def faults(settings: WebSettings) -> list[str]:
+    """What is wrong with the files of users, tokens and TLS, all of it."""
+    checks: list[Callable[[], object]] = [lambda: tls.tls_context(settings)]
+    if (users := settings.users) is not None:
+        checks.append(lambda: read_users(users))
+    if (tokens := settings.tokens) is not None:
+        checks.append(lambda: read_tokens(tokens))
+    found = []
+    for check in checks:
+        try:
+            check()
+        except ConfigurationError as error:
+            found += [f"{error.subject}: {problem}" for problem in error.problems]
+    return found
+
+
 def _mark(path: Path) -> tuple[int, int, int] | None:
     try:
         found = path.stat()
