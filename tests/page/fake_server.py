@@ -10,13 +10,15 @@ import math
 import struct
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from aiohttp import WSMsgType, web
+
+from servers.web.log import Log
 
 PAGE = Path(__file__).resolve().parents[2] / "servers" / "web" / "page"
 HEADERS = {"Content-Security-Policy": "default-src 'self'", "Cache-Control": "no-cache"}
@@ -98,6 +100,8 @@ class FakeServer:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
+        #: Of log files; the pages get them from the real server of the log.
+        self.log_folder: Path | None = None
 
     # Called by tests ------------------------------------------------------------------------------------------------
 
@@ -159,6 +163,7 @@ class FakeServer:
         app = web.Application()
         app.router.add_get("/pvws/pv", self._pv_socket)
         app.router.add_get("/pvws/image", self._image_socket)
+        app.router.add_get("/log/live", self._log_socket)
         app.router.add_get("/hist", self._hist)
         app.router.add_get("/hist/pvs", self._recorded)
         app.router.add_get("/alarms/history", self._alarm_steps)
@@ -281,6 +286,22 @@ class FakeServer:
     async def _drop(self) -> None:
         for socket in [*self._sockets, *self._views]:
             await socket.close(message=b"the server ends")
+
+    async def _log_socket(self, request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+
+        @contextlib.asynccontextmanager
+        async def opened() -> AsyncIterator[web.WebSocketResponse]:
+            await socket.prepare(request)
+            self._sockets[socket] = set()
+            yield socket
+
+        log = Log(self.log_folder)
+        try:
+            return await log.live(request, opened())
+        finally:
+            self._sockets.pop(socket, None)
+            await log.close()
 
     # Images ---------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 // The head of the page: where one is, whether the server is there, its clock, messages, room.
 
 import { Badge } from "./alarms/badge";
+import { fileUrl } from "./address";
 import { make, setAttribute, setText } from "./dom";
 import { formatAge } from "./format";
 import type { Page } from "./page";
@@ -24,6 +25,7 @@ export class Head {
     const tools = make(
       "div",
       "tools",
+      placesOf(),
       this.badge.silence,
       this.badge.element,
       page.messages.button,
@@ -68,4 +70,23 @@ export class Head {
       `No connection to the server for ${formatAge(away)} (${server.reason}). Values are old; trying again.`,
     );
   }
+}
+
+const HEALTH = "health.bob";
+
+/** Pages of the whole facility. */
+function placesOf(): HTMLElement {
+  const log = make("a", "", "Log");
+  log.href = "#/log";
+  const health = make("a", "", "Health");
+  health.href = "#/health";
+  health.hidden = true;
+  // Not every facility has this panel.
+  fetch(fileUrl(HEALTH), { method: "HEAD" }).then(
+    (answer) => {
+      health.hidden = !answer.ok;
+    },
+    () => undefined,
+  );
+  return make("nav", "places", log, health);
 }

@@ -21,12 +21,14 @@ export class Link {
   private retry = FIRST_RETRY;
   private heard = 0;
   private echoes = 0;
+  private isClosed = false;
+  private readonly watching: ReturnType<typeof setInterval>;
 
   constructor(
     private readonly url: string,
     private readonly events: LinkEvents,
   ) {
-    setInterval(() => this.watch(), 1000);
+    this.watching = setInterval(() => this.watch(), 1000);
   }
 
   get isOpen(): boolean {
@@ -34,6 +36,7 @@ export class Link {
   }
 
   connect(): void {
+    if (this.isClosed) return;
     const socket = new WebSocket(this.url);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
@@ -45,6 +48,14 @@ export class Link {
     };
     socket.onmessage = (event) => this.take(event.data);
     socket.onclose = (event) => this.lost(socket, event.reason || "no connection to the server");
+  }
+
+  /** For good; nothing is told of it. */
+  close(): void {
+    this.isClosed = true;
+    clearInterval(this.watching);
+    if (this.socket) leave(this.socket);
+    this.socket = undefined;
   }
 
   send(message: Message): boolean {
@@ -80,9 +91,13 @@ export class Link {
     const quiet = performance.now() - this.heard;
     if (quiet > DEAD) {
       // A socket whose peer is gone may take minutes to close: it is left, not waited for.
-      socket.onopen = socket.onmessage = socket.onclose = null;
-      socket.close();
+      leave(socket);
       this.lost(socket, "the server is silent");
     } else if (quiet > QUIET) this.send({ type: "echo", n: ++this.echoes });
   }
+}
+
+function leave(socket: WebSocket): void {
+  socket.onopen = socket.onmessage = socket.onclose = null;
+  socket.close();
 }

@@ -7,6 +7,8 @@ import { css } from "./color";
 import { make } from "./dom";
 import { collectFaults, messageOf, report } from "./faults";
 import { Head } from "./head";
+import { LogPage } from "./log/log";
+import { type LogQuery, parseLog } from "./log/query";
 import { Page } from "./page";
 import { readPanel, sheet, showWidgets, type Size, sizeOf } from "./panel";
 import { parseTrend, type TrendQuery } from "./trend/query";
@@ -41,6 +43,8 @@ async function show(): Promise<void> {
     const trend = parseTrend(location.hash);
     if (trend) return showTrend(trend);
     if (ALARMS.test(location.hash)) return showAlarms();
+    const log = parseLog(location.hash);
+    if (log) return showLog(log);
     const { file, macros } = parseAddress(location.hash);
     const panel = { page, file, depth: 0 };
     const model = await readPanel(panel, macros);
@@ -81,6 +85,15 @@ function showAlarms(): void {
   main.append(alarms.element);
   scale();
   close = () => alarms.close();
+}
+
+function showLog(query: LogQuery): void {
+  clear();
+  head.name("Log");
+  const log = new LogPage(query);
+  main.append(log.element);
+  scale();
+  close = () => log.close();
 }
 
 function clear(): void {

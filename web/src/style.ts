@@ -6,3 +6,4 @@ import "./plot/plot.css";
 import "./image/image.css";
 import "./trend/trend.css";
 import "./alarms/alarms.css";
+import "./log/log.css";
