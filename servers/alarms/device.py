@@ -16,6 +16,7 @@ import tango
 from devices.core import Device, Part, Properties, attribute, command, poll, setting
 from devices.core.errors import DiptychError, NotConnectedError
 from devices.core.live import LiveAttribute
+from devices.core.reading import Quality
 from servers.alarms.alarm import Alarm, Memory, Severity, Stand
 from servers.alarms.alarm_list import AlarmList, read_alarm_list
 from servers.alarms.annunciator import Annunciator
@@ -28,7 +29,9 @@ ROWS: Final = 40
 ROW_DIGITS: Final = 2
 LIST_S: Final = 10.0
 FIRST_LIST_S: Final = 0.5
-MOST_IN_TABLE: Final = 1000
+MOST_IN_TABLE: Final = 500
+#: The PV of a severity has it itself, as far as it can while it has a value.
+QUALITIES: Final = (Quality.VALID, Quality.WARNING, Quality.ALARM, Quality.ALARM)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,9 @@ class AlarmFacility(Device):
     highest = attribute(Severity, doc="The worst severity of an active alarm")
     news = attribute(int, doc="Counts alarms that are raised or get worse: a panel sounds when it changes")
     watched = attribute(int, doc="PVs that are watched")
-    table = attribute(str, doc="The list and what is set aside, with all that is known of each, as JSON")
+    table = attribute(
+        str, shape=(MOST_IN_TABLE,), doc="The list, then what is set aside: all that is known of each alarm, as JSON"
+    )
     problem = attribute(str, doc="Rules that cannot be judged, who cannot be told, a journal that is not written")
 
     def build(self) -> None:
@@ -217,12 +222,12 @@ class AlarmFacility(Device):
         self.invalid.publish(severities[Severity.INVALID])
         self.shelved.publish(stands[Stand.SHELVED])
         self.out_of_service.publish(stands[Stand.OUT_OF_SERVICE])
-        self.highest.publish(max(severities, default=Severity.NO_ALARM))
+        highest = max(severities, default=Severity.NO_ALARM)
+        self.highest.publish(highest, quality=QUALITIES[highest])
         self.news.publish(found.news_count)
         rules = [f"{name}: {text}" for name, text in found.problems.items()]
         self.problem.publish("; ".join(filter(None, (*rules, found.journal_problem, self._notices.problem))))
-        everything = found.everything()
-        _publish_new(self.table, json.dumps({"alarms": everything[:MOST_IN_TABLE], "all": len(everything)}))
+        _publish_new(self.table, [json.dumps(each) for each in found.everything()[:MOST_IN_TABLE]])
         listed = found.listed
         for number, row in enumerate(self.rows):
             _fill(row, listed[number] if number < len(listed) else None)
@@ -245,9 +250,9 @@ class AlarmFacility(Device):
         return read_alarm_list(file) if file else AlarmList()
 
 
-def _publish_new(live: LiveAttribute[Any], value: Any) -> None:
-    if live.reading.value != value:
-        live.publish(value)
+def _publish_new(live: LiveAttribute[Any], value: Any, quality: Quality = Quality.VALID) -> None:
+    if live.reading.value != value or live.reading.quality != quality:
+        live.publish(value, quality=quality)
 
 
 def _fill(row: Row, alarm: Alarm | None) -> None:
@@ -262,4 +267,4 @@ def _fill(row: Row, alarm: Alarm | None) -> None:
         row.guidance: alarm.manner.guidance if alarm else "",
     }
     for live, value in values.items():
-        _publish_new(live, value)
+        _publish_new(live, value, QUALITIES[memory.severity] if live is row.severity else Quality.VALID)

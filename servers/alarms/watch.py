@@ -24,6 +24,7 @@ REQUEST: Final = "field(value,alarm,timeStamp,display.units)record[queueSize=8]"
 ARRAY_REQUEST: Final = "field(alarm,timeStamp)record[queueSize=8]"
 NO_VALUE: Final = float("nan")
 LINK_STATUS: Final = 2  # alarm.status "driver": the mirror lost the device
+UNDEFINED_STATUS: Final = 6  # it has not been read yet, as while everything starts
 
 
 class News(NamedTuple):
@@ -109,6 +110,8 @@ def _news(subscription: _Subscription, update: Value) -> News:
                 subscription.labels = tuple(value.choices)
             subscription.value = index = value.index
             label = subscription.labels[index] if index < len(subscription.labels) else str(index)
+        elif isinstance(value, bool):  # as Channel Access and panels show it
+            subscription.value, label = float(value), "On" if value else "Off"
         else:
             subscription.value = (
                 value if isinstance(value, str) else float(value) if isinstance(value, int | float) else NO_VALUE
@@ -116,7 +119,7 @@ def _news(subscription: _Subscription, update: Value) -> News:
             if update.changed("display.units"):
                 subscription.unit = update.display.units
     severity = min(alarm.severity, 3)
-    is_connected = not (severity == 3 and alarm.status == LINK_STATUS)
+    is_connected = not (severity == 3 and alarm.status in (LINK_STATUS, UNDEFINED_STATUS))
     return News(
         subscription.pv,
         Seen(subscription.value, label, severity, is_connected),

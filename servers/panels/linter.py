@@ -21,7 +21,7 @@ from servers.panels.subset import Property, subset
 from servers.panels.text_width import LINE, lines_of, text_width
 from servers.panels.widget import Widget
 
-MACRO: Final = re.compile(r"\$[({]([A-Za-z_][\w.]*)[)}]")
+MACRO: Final = re.compile(r"\$[({]([A-Za-z_][\w.]*)(?:=([^(){}]*))?[)}]")  # $(NAME), ${NAME}, $(NAME=default)
 DEPTH: Final = 5  # of panels in panels
 BUILT_IN: Final = {"pv_name", "pv_value", "actions", "traces[0].y_pv", "name", "DID", "NAME"}
 FIELD: Final = re.compile(r"\.[A-Z]{3,4}\$?$")
@@ -78,8 +78,8 @@ def _lint_file(visit: Visit, known: KnownPvs, root: Path) -> Iterator[str]:
         return
     if visit.depth == 0 and to_xml(panel) != visit.path.read_text(encoding="utf-8"):
         yield f"{visit.path}: is not in Phoebus' own form; `diptych panels --format` writes it so"
-    # What an embedding panel gives wins over the panel's own macros.
-    macros = {**panel.properties.get("macros", {}), **visit.macros}
+    # A panel's own macros win over what an embedding one gives; defaults in its texts do not.
+    macros = {**visit.macros, **panel.properties.get("macros", {})}
     _walk(visit, panel, macros, known, root)
     _check_places(visit, panel)
     yield from visit.problems
@@ -123,11 +123,16 @@ def _texts_of(known: Mapping[str, Property], values: Mapping[str, Any]) -> Itera
 
 
 def _expanded(visit: Visit, widget: Widget, text: str, macros: Mapping[str, str]) -> str | None:
-    for name in MACRO.findall(text):
-        if name not in macros:
+    for name, default in MACRO.findall(text):
+        if name not in macros and not default:
             visit.say(widget, f"the macro {name} of {text!r} is not set{did_you_mean(name, macros)}")
             return None
-    return MACRO.sub(lambda match: macros[match[1]], text)
+    return _replaced(text, macros)
+
+
+def _replaced(text: str, macros: Mapping[str, str], unknown: str | None = None) -> str:
+    """The text with its macros replaced; those without a value stay, or become ``unknown``."""
+    return MACRO.sub(lambda found: macros.get(found[1], found[2] or (found[0] if unknown is None else unknown)), text)
 
 
 def _check_pv(visit: Visit, widget: Widget, pv: str, known: KnownPvs) -> None:
@@ -142,7 +147,7 @@ def _check_text(visit: Visit, widget: Widget, macros: Mapping[str, str]) -> None
     """The text of a label or a button has room; where it is not known before, nobody can tell."""
     if widget.type not in ("label", "action_button") or widget.get("rotation_step") not in ("0", 0):
         return
-    text = MACRO.sub(lambda match: macros.get(match[1], match[0]), widget.get("text"))
+    text = _replaced(widget.get("text"), macros)
     if "$" in text or widget.properties.get("auto_size"):
         return
     font = widget.get("font")
@@ -165,7 +170,7 @@ def _check_question(visit: Visit, widget: Widget, macros: Mapping[str, str], kno
     targets += [action["pv_name"] for action in widget.properties.get("actions", ()) if action["type"] == "write_pv"]
     asks = widget.properties.get("show_confirm_dialog", False) not in (False, "none")
     for target in targets:
-        pv = MACRO.sub(lambda match: macros.get(match[1], ""), target)
+        pv = _replaced(target, macros, "")
         if pv in known.dangerous and not asks:
             visit.say(widget, f"writes {pv} and does not ask (show_confirm_dialog)")
 
@@ -181,17 +186,14 @@ def _check_links(visit: Visit, widget: Widget, macros: Mapping[str, str], known:
         elif action["type"] == "open_webpage" and urlsplit(action.get("url", "")).scheme not in ("http", "https"):
             visit.say(widget, f"opens {action.get('url', '')!r}, which is no http address")
     for file, given in links:
-        name = MACRO.sub(lambda match: macros.get(match[1], match[0]), file)
+        name = _replaced(file, macros)
         target = (visit.path.parent / name).resolve()
         if not target.is_relative_to(root.resolve()):
             visit.say(widget, f"{file} is outside {root}")
         elif not target.is_file():
             visit.say(widget, f"there is no file {name}")
         elif visit.depth < DEPTH and target.suffix == ".bob":
-            inner = {
-                **macros,
-                **{key: MACRO.sub(lambda m: macros.get(m[1], m[0]), text) for key, text in given.items()},
-            }
+            inner = {**macros, **{key: _replaced(text, macros) for key, text in given.items()}}
             opened = any(action.get("file") == file for action in widget.properties.get("actions", ()))
             if not opened:
                 visit.problems += _lint_file(Visit(target, inner, visit.depth + 1), known, root)

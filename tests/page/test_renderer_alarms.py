@@ -56,7 +56,7 @@ class Alarms:
 
     def show(self, *alarms: dict[str, Any], news: int = 0) -> None:
         self.news += news
-        self.server.put("ALARM:Table", vtype="VString", text=json.dumps({"alarms": alarms, "all": len(alarms)}))
+        self.server.put("ALARM:Table", vtype="VStringArray", texts=[json.dumps(each) for each in alarms])
         self.server.put("ALARM:News", vtype="VLong", value=self.news)
 
 

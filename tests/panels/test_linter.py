@@ -102,6 +102,17 @@ def test_an_embedded_panel_gets_the_macros_and_is_checked_with_them(tmp_path: Pa
     assert "the macro P of '$(P)TemperatureA' is not set" in told
 
 
+def test_macros_of_its_own_win_over_those_of_the_embedding_panel_and_defaults_do_not(tmp_path: Path) -> None:
+    place = {"macros": {"P": "CRYO2:"}, "width": 200, "height": 100, "file": "inner.bob"}
+    inner = [reading("$(P=CRYO1:)TemperatureA")]
+    (tmp_path / "inner.bob").write_text(to_xml(display("Inner", 200, 100, inner)))
+    assert lint([tmp_path / "inner.bob"], KNOWN, tmp_path) == [], "alone it has the default"
+    (told,) = faults(tmp_path, widget("embedded", **place))
+    assert "there is no PV CRYO2:TemperatureA" in told
+    (tmp_path / "inner.bob").write_text(to_xml(display("Inner", 200, 100, inner, macros={"P": "CRYO1:"})))
+    assert faults(tmp_path, widget("embedded", **place)) == []
+
+
 def test_an_embedded_panel_must_fit_its_place_unless_it_is_scaled(tmp_path: Path) -> None:
     (tmp_path / "inner.bob").write_text(to_xml(display("Inner", 200, 120, [])))
     place = {"name": "in", "width": 200, "height": 100, "file": "inner.bob"}

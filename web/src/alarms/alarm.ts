@@ -21,12 +21,6 @@ export interface Alarm {
   readonly set_aside_why: string;
 }
 
-export interface AlarmTable {
-  readonly alarms: readonly Alarm[];
-  /** How many there are; a very long table is cut off. */
-  readonly all: number;
-}
-
 /** One step in the life of an alarm. */
 export interface Step {
   readonly time_s: number;
@@ -48,11 +42,9 @@ const STANDS: Readonly<Record<Stand, string>> = {
   OUT_OF_SERVICE: "out of service",
 };
 
-/** Throws what is wrong with the text. */
-export function parseTable(text: string): AlarmTable {
-  const table = JSON.parse(text) as Partial<AlarmTable>;
-  if (!Array.isArray(table.alarms)) throw new Error("the alarm device sends no list");
-  return { alarms: table.alarms as readonly Alarm[], all: Number(table.all ?? table.alarms.length) };
+/** Each text is an alarm. Throws what is wrong with one. */
+export function parseTable(texts: readonly string[]): readonly Alarm[] {
+  return texts.map((text) => JSON.parse(text) as Alarm);
 }
 
 export function standText(alarm: Alarm): string {
@@ -72,7 +64,7 @@ export function isSetAside({ stand }: Alarm): boolean {
 }
 
 /** What is shown in the head: how many, how many nobody has acknowledged, and how bad the worst is. */
-export function summary({ alarms }: AlarmTable): { active: number; fresh: number; worst: AlarmSeverity } {
+export function summary(alarms: readonly Alarm[]): { active: number; fresh: number; worst: AlarmSeverity } {
   const listed = alarms.filter((alarm) => !isSetAside(alarm));
   const active = listed.filter(({ severity }) => severity !== "NO_ALARM");
   const worst = Math.max(0, ...active.map(({ severity }) => SEVERITIES.indexOf(severity)));

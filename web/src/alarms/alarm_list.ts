@@ -3,11 +3,11 @@
 import { messageOf } from "../faults";
 import type { Pv } from "../pv";
 import type { Ack, Pvs, WriteValue } from "../pvs";
-import { type AlarmTable, parseTable, type Step } from "./alarm";
+import { type Alarm, parseTable, type Step } from "./alarm";
 
 export class AlarmList {
   /** undefined: not known, `problem` says why; or there are no alarms here, and `problem` is empty. */
-  table: AlarmTable | undefined;
+  table: readonly Alarm[] | undefined;
   problem = "";
   /** Counts alarms that were raised or got worse. */
   news: number | undefined;
@@ -46,9 +46,8 @@ export class AlarmList {
   }
 
   private take(pv: Pv): void {
-    const text = pv.connected ? (pv.text ?? pv.value) : undefined;
     try {
-      this.table = typeof text === "string" && text ? parseTable(text) : undefined;
+      this.table = pv.connected && Array.isArray(pv.value) ? parseTable(pv.value as readonly string[]) : undefined;
       this.problem = this.table ? "" : pv.connected ? "the alarm device has not listed them yet" : pv.reason;
     } catch (error) {
       this.table = undefined;

@@ -57,7 +57,7 @@ export class AlarmPage {
   }
 
   private get shown(): readonly Alarm[] {
-    return (this.page.alarms.table?.alarms ?? []).filter((alarm) => fits(alarm, this.filter.value));
+    return (this.page.alarms.table ?? []).filter((alarm) => fits(alarm, this.filter.value));
   }
 
   private draw(): void {
@@ -73,8 +73,7 @@ export class AlarmPage {
       }
     for (const alarm of shown) this.row(alarm).show(alarm, now);
     this.arrange(shown);
-    const more = (alarms.table?.all ?? 0) - (alarms.table?.alarms.length ?? 0);
-    setText(this.empty, this.remark(shown.length, more));
+    setText(this.empty, this.remark(shown.length));
     this.all.hidden = !shown.some(wantsSomebody);
     this.sound.ariaPressed = String(horn.isOn);
     setText(this.sound, horn.isOn ? (horn.isBlocked ? "Sound: click to allow" : "Sound on") : "Sound off");
@@ -83,12 +82,11 @@ export class AlarmPage {
     this.told = alarms.news;
   }
 
-  private remark(count: number, more: number): string {
+  private remark(count: number): string {
     const { alarms } = this.page;
     if (!alarms.exists)
       return this.page.pvs.server.connected ? "This facility has no alarm device." : "No connection to the server.";
     if (!alarms.table) return `The alarms are not known: ${alarms.problem}`;
-    if (more > 0) return `${more} more are not listed.`;
     if (count) return "";
     return this.filter.value ? "No alarm fits the filter." : "No alarms.";
   }
