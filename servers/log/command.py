@@ -55,5 +55,5 @@ def _json(entry: Entry) -> str:
 def _line(entry: Entry) -> str:
     moment = datetime.fromtimestamp(entry.time_s).isoformat(sep=" ", timespec="milliseconds")
     level = click.style(f"{entry.level.name:<8}", fg=COLORS.get(entry.level))
-    source = f"{entry.source}: " if entry.source and entry.write is None else ""
+    source = f"{entry.source}: " if entry.source not in ("", entry.server) and entry.write is None else ""
     return f"{moment} {level} {entry.server:<12} {source}" + entry.text.replace("\n", "\n    ")
