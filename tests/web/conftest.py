@@ -19,6 +19,7 @@ MIRROR = {
     "ca_repeater": ["@ca_repeater"],
     "pv_access": ["@pva"],
     "pva_broadcast": ["@pva_broadcast"],
+    "audit_file": ["@state/log/audit.jsonl"],
 }
 SERVERS = {
     "all": {"Everything": {"test/all/1": {"properties": {"pv_prefix": ["ALL1:"]}}}},
