@@ -7,6 +7,7 @@ import { offerTrends } from "./context";
 import { make, px, setAttribute, setText } from "./dom";
 import { messageOf, report } from "./faults";
 import { formatAge } from "./format";
+import { described } from "./login";
 import type { Macros } from "./macros";
 import { Note } from "./note";
 import type { Panel } from "./panel";
@@ -176,9 +177,10 @@ export class Container {
 
   /** Whether PV may be written now; otherwise why not. */
   whyNot(pv: Pv | undefined): string {
-    if (!this.panel.page.pvs.server.writable) return "this server takes no writes from here";
+    const { writable, person } = this.panel.page.pvs.server;
+    if (!writable) return person ? `${described(person)}, and may only look` : "this server takes no writes from here";
     if (!pv || !pv.connected) return `${pv?.name ?? "the PV"} is not connected${pv?.reason ? `: ${pv.reason}` : ""}`;
-    return pv.readonly ? `${pv.name} cannot be written` : "";
+    return pv.readonly ? `${pv.name} cannot be written${person ? ` with the role ${person.role}` : ""}` : "";
   }
 
   private asks(what: Occasion): boolean {

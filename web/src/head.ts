@@ -4,6 +4,7 @@ import { Badge } from "./alarms/badge";
 import { fileUrl } from "./address";
 import { make, setAttribute, setText } from "./dom";
 import { formatAge } from "./format";
+import { PersonForm } from "./login";
 import type { Page } from "./page";
 
 export class Head {
@@ -13,6 +14,7 @@ export class Head {
   private readonly link = make("span", "link-state");
   private readonly roomButton = make("button", "room");
   private readonly alert = make("div", "no-server");
+  private readonly person = new PersonForm();
   readonly badge: Badge;
   readonly element: HTMLElement;
 
@@ -32,6 +34,7 @@ export class Head {
       this.link,
       this.clock,
       this.roomButton,
+      this.person.element,
     );
     this.element = make("header", "head", this.facility, this.title, tools);
     document.body.prepend(this.element, this.alert);
@@ -63,6 +66,7 @@ export class Head {
     );
     setText(this.roomButton, { auto: "Auto", light: "Light", dark: "Dark" }[this.page.room.choice]);
     this.roomButton.ariaLabel = `Room: ${this.page.room.choice}`;
+    this.person.draw(server.person);
     const away = (Date.now() - server.since) / 1000;
     this.alert.hidden = server.connected || away < 1;
     setText(

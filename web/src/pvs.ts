@@ -3,6 +3,7 @@
 import { report } from "./faults";
 import type { Frames } from "./frames";
 import { Link, type Message } from "./link";
+import { askLogin, personOf, type Person } from "./login";
 import { Pv, type Update } from "./pv";
 
 export type PvListener = (pv: Pv) => void;
@@ -23,6 +24,8 @@ export interface Server {
   alarms: string;
   token: string;
   writable: boolean;
+  /** Who is logged in; undefined where nobody has to. The name is "" for who has not. */
+  person: Person | undefined;
   /** Server time minus the time of this computer, s. */
   clockOffset: number;
 }
@@ -48,6 +51,7 @@ export class Pvs {
     alarms: "",
     token: "",
     writable: true,
+    person: undefined,
     clockOffset: 0,
   };
   private readonly entries = new Map<string, Entry>();
@@ -161,6 +165,7 @@ export class Pvs {
     for (const resolve of this.waiting.values())
       resolve({ ok: false, message: "the connection was lost: the result is unknown" });
     this.waiting.clear();
+    void askLogin();
     this.tell();
   }
 
@@ -202,6 +207,7 @@ export class Pvs {
     this.server.alarms = String(message.alarms ?? "");
     this.server.token = String(message.token ?? "");
     this.server.writable = message.writable !== false;
+    this.server.person = personOf(message.person);
     if (typeof message.time === "number") this.server.clockOffset = message.time - Date.now() / 1000;
     for (const { redraw } of this.entries.values()) this.frames.request(redraw);
     this.tell();
