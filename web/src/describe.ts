@@ -39,9 +39,14 @@ function describePv(pv: Pv, widget: Container): readonly Row[] {
     const age = widget.staleAge(pv);
     if (age) rows.push(["stale", `${formatAge(age)} old; expected every ${pv.period} s`]);
     rows.push(...limits(pv));
-    if (pv.readonly && widget.panel.page.writes(widget.model.type)) rows.push(["", "cannot be written from here"]);
+    if (pv.readonly && widget.panel.page.writes(widget.model.type)) rows.push(["", cannotBeWritten(widget)]);
   }
   return rows;
+}
+
+function cannotBeWritten(widget: Container): string {
+  const { person } = widget.panel.page.pvs.server;
+  return `cannot be written ${person ? `with the role ${person.role}` : "from here"}`;
 }
 
 function limits(pv: Pv): readonly Row[] {
