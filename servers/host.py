@@ -24,9 +24,10 @@ from devices.core.errors import ConfigurationError
 from devices.core.memorized import Store
 from servers.facility import leash
 from servers.facility.address import from_here, publish_options
-from servers.facility.facility_file import Facility, full_server_name
+from servers.facility.facility_file import Facility, full_server_name, short_server_name
 from servers.facility.ports import Ports
 from servers.facility.property_owner import PropertyOwner
+from servers.facility.pulse import Pulse
 from servers.facility.tango_database import devices_of
 from servers.garbage import collect_apart
 from servers.log.formatter import log_to_stderr
@@ -119,6 +120,8 @@ class Host:
             arguments += ["-nodb", "-dlist", ",".join(names)]
         classes = [self._tango_class(name) for name in self._classes]
         self.loop_thread.start()
+        pulse = Pulse(self.state_dir, short_server_name(self.server))
+        self.loop_thread.loop.call_soon_threadsafe(pulse.follow, self.loop_thread.loop)
         try:
             tango.server.run(
                 classes,

@@ -27,6 +27,7 @@ class Running:
         offset: by how much they are shifted.
         own_database: whether the database is the facility's own.
         processes: process -> pid.
+        starts: process -> how often it was started, also of those that do not run now.
         ready: whether READY was printed.
     """
 
@@ -37,6 +38,7 @@ class Running:
     offset: int = 0
     own_database: bool = True
     processes: Mapping[str, int] = field(default_factory=dict)
+    starts: Mapping[str, int] = field(default_factory=dict)
     ready: bool = False
 
     @property

@@ -22,6 +22,7 @@ from servers.facility.environment import adopt, child_environment
 from servers.facility.facility_file import Facility, short_server_name
 from servers.facility.log_file import LogFile
 from servers.facility.process import Process, Program
+from servers.facility.pulse import Pulse
 from servers.facility.rehearsal import rehearse
 
 STOP_SECONDS: Final = 5.0
@@ -75,6 +76,7 @@ class Supervisor:
         adopt(self.facility.ports, self.tango_host)
         self._environment = child_environment(self.facility.ports, self.tango_host)
         loop = asyncio.get_running_loop()
+        Pulse(self.facility.state_dir, "facility").follow(loop)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # nohup ignores SIGHUP and means it; a shell script ignores SIGINT for what it starts with & and does not.
             if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
@@ -297,6 +299,7 @@ class Supervisor:
             tango_host=self.tango_host,
             ports={service: self.facility.ports[service] for service in table},
             processes={name: process.pid for name, process in self._processes.items() if process.pid is not None},
+            starts={name: process.starts for name, process in self._processes.items()},
             offset=self.facility.ports.offset,
             own_database=self._own_database,
             ready=self._ready,

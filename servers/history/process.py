@@ -13,6 +13,7 @@ from devices.core.errors import NotConnectedError
 from servers.facility import leash
 from servers.facility.environment import facility_environment
 from servers.facility.facility_file import Facility
+from servers.facility.pulse import Pulse
 from servers.facility.pv_list import ServedPv, served_pvs
 from servers.history.archive_list import ArchiveList, read_archive_list
 from servers.history.place import backlog_of, folder_of, open_store, settings_of, state_file
@@ -46,10 +47,12 @@ def run(facility: Facility, tango_host: str) -> None:
     environment = facility_environment(facility.ports, "")
     recorder = Recorder({name: value for name, value in environment.items() if name.startswith("EPICS_PVA_")}, archive)
     lists = Lists(tango_host, stop)
+    pulse = Pulse(facility.state_dir, "historian")
     writer.start()
     lists.start()
     try:
         while not stop.wait(TAKE_S):
+            pulse.beat()
             if (served := lists.newest()) is not None:
                 writer.put(recorder.follow(served))
             writer.put(recorder.take())

@@ -11,6 +11,7 @@ from devices.core.errors import ConfigurationError
 from servers.facility import leash
 from servers.facility.environment import facility_environment
 from servers.facility.facility_file import Facility, lines_of
+from servers.facility.pulse import Pulse
 from servers.garbage import collect_apart
 from servers.history.place import open_history
 from servers.log.formatter import log_to_stderr
@@ -38,6 +39,7 @@ def run(facility: Facility) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        Pulse(facility.state_dir, "web").follow(asyncio.get_running_loop())
         await serve(config, stop)
 
     asyncio.run(until_signal())

@@ -1,0 +1,1 @@
+"""The health of a facility: every process, what it costs, and whether it still works."""
