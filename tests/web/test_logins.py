@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
+import ssl
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +18,13 @@ import aiohttp
 import pytest
 
 from devices.core.errors import ConfigurationError
+from servers.facility.facility_file import read_facility
+from servers.facility.readiness import panels_address, panels_answer
 from servers.web.login.logins import OF_ADDRESS, OF_NAME
 from servers.web.login.sessions import ENDED
 from servers.web.server import application
+from tests.facility.running import DIPTYCH, wait_for
+from tests.support.demo_facility import free_offset
 from tests.web.login_server import (
     DEADLINE_S,
     PASSWORDS,
@@ -399,6 +409,32 @@ def test_behind_a_proxy_that_speaks_tls_others_may_not_connect(folder: Path) -> 
         assert server.audit()[-1]["peer"] == "127.0.0.1", "this host is not the proxy"
 
     with_server(config_of(folder, {**USERS, "behind_tls_proxy": ["10.1.2.9"]}), work)
+
+
+def test_the_process_of_a_facility_serves_over_tls_and_readiness_is_told_so(folder: Path) -> None:
+    write_certificate(folder)
+    (folder / "opi").mkdir()
+    mirror = {"EpicsMirror": {"mirror/epics/1": {"properties": {"pv_prefix": ["MIRROR1:"]}}}}
+    (folder / "lab.json").write_text(json.dumps({"servers": {"Diptych": {"mirror": mirror}}}))
+    web = {"web": {**USERS, "certificate": "lab.crt", "key": "lab.key"}, "panels": "opi", "mirrors": ["mirror"]}
+    classes = {"EpicsMirror": "servers.epics.device:EpicsMirror"}
+    (folder / "lab.facility.yaml").write_text(json.dumps({**web, "classes": classes}))
+    offset = free_offset()
+    facility = read_facility(folder / "lab.json", state_dir=folder / "state", offset=offset)
+    assert panels_address(facility) == f"https://127.0.0.1:{8080 + offset}/"
+    words = ["web", "--facility", str(folder / "lab.json"), "--state-dir", str(folder / "state")]
+    process = subprocess.Popen([*DIPTYCH, *words, "--port-offset", str(offset)], stderr=subprocess.PIPE)
+    try:
+        wait_for(lambda: process.poll() is not None or panels_answer(facility), 30.0, "an answer")
+        assert process.poll() is None, process.communicate()
+        believing = ssl.create_default_context(cafile=str(folder / "lab.crt"))
+        form = urllib.parse.urlencode({"name": "anna", "password": "wrong"}).encode()
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(panels_address(facility) + "login", form, context=believing)
+        assert '"login refused"' in (folder / "state" / "log" / "web-audit.jsonl").read_text()
+    finally:
+        process.terminate()
+        process.communicate(timeout=10.0)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ OF_ADDRESS, OF_NAME = (20, 600.0), (10, 600.0)  # failed logins, in s
 CHECKERS: Final = 2  # passwords that are compared at a time: it is slow on purpose
 MAX_NAME: Final = 80  # characters that are looked at; real ones are shorter
 MAX_WAITING: Final = 16  # logins that wait for that
+FORM_S: Final = 10.0  # for a form to come
 TICK_S: Final = 0.5
 TOKEN_AGE_S: Final = 365 * 86400
 WRONG: Final = "The name or the password is wrong."
@@ -188,7 +189,11 @@ class Logins:
         return form.page(self._form, "" if has_form else form.NO_PASSWORDS)
 
     async def _log_in(self, request: web.Request) -> web.Response:
-        fields = {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
+        try:
+            posted = await asyncio.wait_for(request.post(), FORM_S)
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text="the form did not come") from None
+        fields = {key: value for key, value in posted.items() if isinstance(value, str)}
         address = self._address(request)
         if "token" in fields:
             return self._log_in_with_token(fields["token"].strip(), address)
