@@ -113,7 +113,7 @@ class _File:
             now = time.time()
             yield Entry(f"{self._series.server}@{now}", now, self._series.server, Level.WARNING, "log", text)
         if data := file.read(READ_BYTES):
-            self._heard_s = time.monotonic()
+            self._heard_s, self._parser.time_s = time.monotonic(), time.time()
             yield from self._parser.feed(data)
 
     def _after_cut(self, file: BinaryIO, head: bytes) -> Iterator[Entry]:

@@ -13,6 +13,7 @@ from servers.log.entry import SPELLINGS, Entry, Level, entry_id, entry_of_audit,
 LINE_BYTES: Final = 16_384  # of one line that are kept
 TEXT_LINES: Final = 200  # of one entry that are kept
 TEXT_CHARACTERS: Final = 20_000
+MOST_UNDATED: Final = 1000  # entries that wait for one that says its time
 
 _DATED: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?) ")
 _LEVEL: Final = re.compile(rf"({'|'.join(SPELLINGS)}) +(\S+?)(?:: | |:?$)")
@@ -30,7 +31,7 @@ class _Open:
     """The entry whose lines are still coming."""
 
     offset: int
-    time_s: float
+    time_s: float | None
     level: Level
     source: str
     lines: list[str] = field(default_factory=list)
@@ -44,11 +45,12 @@ class _Open:
             self.lines.append(line)
             self.characters += len(line)
 
-    def entry(self, server: str) -> Entry:
+    def entry(self, server: str, otherwise_s: float) -> Entry:
+        time_s = otherwise_s if self.time_s is None else self.time_s
         text = "\n".join(self.lines).rstrip()
         if self.left_out:
             text += f"\n... {self.left_out} lines more"
-        return Entry(entry_id(server, self.time_s, self.offset), self.time_s, server, self.level, self.source, text)
+        return Entry(entry_id(server, time_s, self.offset), time_s, server, self.level, self.source, text)
 
 
 class Parser:
@@ -57,7 +59,7 @@ class Parser:
     Args:
         server: the process that wrote it.
         offset: of the first byte in the file.
-        time_s: of entries before the first line that says its time.
+        time_s: of entries without a time before and after them.
         is_audit: whether each line is JSON of the audit.
     """
 
@@ -66,14 +68,17 @@ class Parser:
         self._line = bytearray()
         self._length = 0
         self._offset = offset
+        self.time_s = time_s
         self._open: _Open | None = None
+        #: Complete; what has no time gets that of the next one that says it.
+        self._complete: list[_Open] = []
         #: What a line belongs to that comes when its entry was given out already.
-        self._last = _Open(offset, time_s, Level.INFO, "")
+        self._last = _Open(offset, None, Level.INFO, "")
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits for a `flush`."""
-        return self._open is None
+        return self._open is None and not self._complete
 
     def feed(self, data: bytes) -> Iterator[Entry]:
         """The entries that these bytes complete; the last one stays open for more lines."""
@@ -90,9 +95,8 @@ class Parser:
 
     def flush(self) -> Iterator[Entry]:
         """Give out the entry that is open; lines of it that come later make another of the same kind."""
-        if self._open is not None:
-            self._last, self._open = self._open, None
-            yield self._last.entry(self.server)
+        self._close()
+        yield from self._dated_by(self.time_s)
 
     def finish(self) -> Iterator[Entry]:
         """The end of the file is the end of its last line, too."""
@@ -112,7 +116,11 @@ class Parser:
             return
         opened = _dated(line, offset) or self._plain(line, offset)
         if opened is not None:
-            yield from self.flush()
+            self._close()
+            if opened.time_s is not None:
+                yield from self._dated_by(opened.time_s)
+            elif len(self._complete) >= MOST_UNDATED:
+                yield from self._dated_by(self.time_s)
             self._open = opened
         elif self._open is not None:
             self._open.add(line.removeprefix("  "))
@@ -120,6 +128,16 @@ class Parser:
             last = self._last
             self._open = _Open(offset, last.time_s, last.level, last.source)
             self._open.add(line.removeprefix("  "))
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._last, self._open = self._open, None
+            self._complete.append(self._last)
+
+    def _dated_by(self, time_s: float) -> Iterator[Entry]:
+        complete, self._complete = self._complete, []
+        for each in complete:
+            yield each.entry(self.server, time_s)
 
     def _plain(self, line: str, offset: int) -> _Open | None:
         before = self._open or self._last

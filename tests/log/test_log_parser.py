@@ -52,8 +52,8 @@ def entries(data: bytes, **options: bool) -> list[Entry]:
 
 def test_every_way_in_which_the_processes_of_a_facility_log() -> None:
     ready, serves, blocked, pvxs, link, ended = entries(OURS.encode())
-    assert (ready.text, ready.time_s, ready.level) == ("Ready to accept request", 7.0, Level.INFO)
     noon = datetime(2026, 11, 21, 12, 31, 39, 914000, UTC).timestamp()
+    assert (ready.text, ready.time_s, ready.level) == ("Ready to accept request", noon, Level.INFO), "what nobody dated"
     assert serves.time_s == pytest.approx(noon)
     assert (serves.source, serves.text) == ("host", "Diptych/saxs serves saxs/detector/1")
     assert blocked.text.splitlines()[1:] == ['File "loop_thread.py", line 56, in _run', "  self.loop.run_forever()"]
