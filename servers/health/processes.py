@@ -69,7 +69,7 @@ def processes(state_dir: Path) -> list[ProcessFigures]:
     if running is None:
         return []
     groups = _groups()
-    found = [_figures(state_dir, SUPERVISOR, running.pid, 0, [running.pid])]
+    found = [_figures(state_dir, SUPERVISOR, running.pid, 0, [])]
     for name, starts in running.starts.items():
         pid = running.processes.get(name, 0)
         found.append(_figures(state_dir, name, pid, max(0, starts - 1), groups.get(pid, [])))
@@ -114,7 +114,9 @@ def _sum(
             process = psutil.Process(pid)
             with process.oneshot():
                 times = process.cpu_times()
-                cpu_s += times.user + times.system + times.children_user + times.children_system
+                cpu_s += times.user + times.system
+                if name != SUPERVISOR:  # whose children are processes of their own
+                    cpu_s += times.children_user + times.children_system
                 memory += process.memory_info().rss
                 threads += process.num_threads()
                 files += process.num_fds()

@@ -75,6 +75,7 @@ def web_config(facility: Facility) -> WebConfig:
         alarms=_alarm_prefix(facility),
         history=partial(open_history, facility) if facility.history else None,
         log=facility.state_dir / "log",
+        state_dir=facility.state_dir,
     )
 
 

@@ -25,6 +25,7 @@ from servers.web.image_socket import ImageSocket, Picture
 from servers.web.log import Log
 from servers.web.login.logins import Logins
 from servers.web.login.visitor import visitor_of
+from servers.web.metrics import Metrics
 from servers.web.pv_socket import PvSocket
 from servers.web.site import Site
 from servers.web.trends import OpenHistory, Trends
@@ -64,6 +65,7 @@ class WebConfig:
         alarms: prefix of the alarm device's PVs; "" where there is none.
         history: opens the facility's history to be read; None where it has none.
         log: the folder of the facility's log files.
+        state_dir: of the facility whose processes are to be known.
     """
 
     facility: str
@@ -76,6 +78,7 @@ class WebConfig:
     alarms: str = ""
     history: OpenHistory | None = None
     log: Path | None = None
+    state_dir: Path | None = None
 
 
 def application(config: WebConfig) -> web.Application:
@@ -88,6 +91,7 @@ def application(config: WebConfig) -> web.Application:
     logins = app[LOGINS] = Logins(config.settings, config.facility, config.port, Audit(config.audit_path))
     trends = Trends(config.history)
     facility_log = Log(config.log)
+    figures = Metrics(config.state_dir, config.mirrors, config.alarms)
     steps = AlarmSteps(config.alarms)
 
     async def close_trends(_: web.Application) -> None:
@@ -112,6 +116,9 @@ def application(config: WebConfig) -> web.Application:
     async def alarm_steps(request: web.Request) -> web.Response:
         return await steps.answer(request, app[SITE].channels)
 
+    async def metrics(request: web.Request) -> web.Response:
+        return await figures.answer(request, app[SITE])
+
     async def panel(request: web.Request) -> web.StreamResponse:
         return _file(config.panels, request.match_info["path"], PANEL_TYPES)
 
@@ -128,6 +135,7 @@ def application(config: WebConfig) -> web.Application:
     app.router.add_get("/alarms/history", alarm_steps)
     app.router.add_get("/log", facility_log.shown)
     app.router.add_get("/log/live", log_socket)
+    app.router.add_get("/metrics", metrics)
     app.router.add_get("/opi/{path:.*}", panel)
     app.router.add_get("/{path:.*}", page)
     app.on_response_prepare.append(_add_headers)
