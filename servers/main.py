@@ -176,20 +176,26 @@ def web(facility_path: Path | None, state_dir: Path, port_offset: int) -> None:
 
 @main.command()
 @click.argument("name")
-def password(name: str) -> None:
-    """Ask for a password and print the line of a person for the users file of the panels."""
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def password(name: str, file: Path) -> None:
+    """Ask for the password of a person and keep its hash in FILE, the users of the panels."""
+    from servers.web.login.secret_file import set_line
     from servers.web.login.users import hash_line
 
-    click.echo(hash_line(name, click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)))
+    set_line(file, name, hash_line(name, click.prompt("Password", hide_input=True, confirmation_prompt=True)))
 
 
 @main.command()
 @click.argument("name")
-def token(name: str) -> None:
-    """Print a new token of a display or a script for the tokens file of the panels."""
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def token(name: str, file: Path) -> None:
+    """Make a token for a display or a script, print it, and keep it in FILE, the tokens of the panels."""
+    from servers.web.login.secret_file import set_line
     from servers.web.login.tokens import token_line
 
-    click.echo(token_line(name))
+    line = token_line(name)
+    set_line(file, name, line)
+    click.echo(line.partition(":")[2])
 
 
 @main.command()

@@ -85,7 +85,9 @@ class PvSocket:
 
     def _hello(self) -> dict[str, Any]:
         person = self._visitor.person
-        who = {"person": {"name": person.name, "role": person.role}} if self._visitor.is_known else {}
+        can_leave = self._visitor.session.credential is not None
+        said = {"name": person.name, "role": person.role, "logout": can_leave}
+        who = {"person": said} if self._visitor.is_known else {}
         return {
             "type": "hello",
             "protocol": PROTOCOL,

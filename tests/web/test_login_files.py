@@ -7,11 +7,13 @@ from pathlib import Path
 
 import bcrypt
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.core.errors import ConfigurationError
 from servers.facility.web_settings import WebSettings
+from servers.main import main
 from servers.web.login.brake import MAX_KEYS, Brake
 from servers.web.login.person import person_of
 from servers.web.login.tokens import Tokens, read_tokens, token_line
@@ -148,6 +150,22 @@ def test_a_line_for_the_file_is_made_and_can_be_read(tmp_path: Path) -> None:
     for name, password in (("an:na", PASSWORD), ("anna", "short"), ("anna", "ä" * 37)):
         with pytest.raises(ConfigurationError):
             hash_line(name, password)
+
+
+def test_the_commands_add_and_replace_lines_and_nobody_else_can_read_them(tmp_path: Path) -> None:
+    users, tokens = tmp_path / "users", tmp_path / "tokens"
+    for name, word in (("anna", "the first one"), ("bert", PASSWORD), ("anna", PASSWORD)):
+        done = CliRunner().invoke(main, ["password", name, str(users)], input=f"{word}\n{word}\n")
+        assert done.exit_code == 0, done.output
+    assert users.stat().st_mode & 0o777 == 0o600
+    read = read_users(users)
+    assert list(read.hashes) == ["bert", "anna"]
+    assert read.check("anna", PASSWORD) and not read.check("anna", "the first one")
+    said = [CliRunner().invoke(main, ["token", "wall", str(tokens)]).output.strip() for _ in range(2)]
+    assert read_tokens(tokens).of == {"wall": said[1]}
+    assert said[0] != said[1]
+    short = CliRunner().invoke(main, ["password", "carl", str(users)], input="short\nshort\n")
+    assert short.exit_code == 1 and "8 to 72 bytes" in short.output
 
 
 def test_the_role_is_ones_own_or_the_highest_of_ones_groups_or_everybodys() -> None:

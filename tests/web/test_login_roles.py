@@ -44,7 +44,7 @@ async def page_of(server: LoginServer, name: str, path: str = "pv", token: str =
         if path == "pv":
             hello = await page.next()
             page.token = hello["token"]
-            assert hello["person"] == {"name": name, "role": ROLES[name]}
+            assert hello["person"] == {"name": name, "role": ROLES[name], "logout": True}
             assert hello["writable"] == (ROLES[name] != "view")
             await page.say(type="hello", protocol=1, batch=True)
         else:

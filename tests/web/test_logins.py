@@ -270,7 +270,7 @@ def test_logging_out_closes_the_sockets_of_all_tabs(folder: Path) -> None:
         tabs = [await server.session.ws_connect(f"{server.address}/pvws/pv") for _ in range(2)]
         for tab in tabs:
             hello = await tab.receive_json()
-            assert hello["person"] == {"name": "anna", "role": "operate"}
+            assert hello["person"] == {"name": "anna", "role": "operate", "logout": True}
         await server.post("/logout", {})
         for tab in tabs:
             assert (await asyncio.wait_for(tab.receive(), DEADLINE_S)).data == ENDED
@@ -303,7 +303,7 @@ def test_a_token_lets_scripts_and_displays_in_until_it_is_taken_away(folder: Pat
         assert (await server.get("/", **bearer))[0] == 200
         assert (await server.get("/", Authorization="Bearer " + "x" * 40))[0] == 401
         async with server.session.ws_connect(f"{server.address}/pvws/pv", headers=bearer) as script:
-            assert (await script.receive_json())["person"] == {"name": "wall", "role": "operate"}
+            assert (await script.receive_json())["person"] == {"name": "wall", "role": "operate", "logout": True}
             assert (await server.post("/login", {"token": "x" * 40}))[0] == 403
             assert (await server.post("/login", {"token": TOKEN}))[0] == 303  # a display, by the form
             (cookie,) = server.cookies().values()
@@ -325,8 +325,9 @@ def test_the_proxy_says_who_it_is_and_nobody_else_is_believed(folder: Path) -> N
 
     async def believed(server: LoginServer) -> None:
         anna = {"X-Forwarded-User": "anna", "X-Forwarded-For": "10.9.9.9, 10.1.2.3"}
-        assert await asked(server, **anna) == {"name": "anna", "role": "operate"}
-        assert await asked(server, **{"X-Forwarded-User": "guest@site"}) == {"name": "guest@site", "role": "view"}
+        assert await asked(server, **anna) == {"name": "anna", "role": "operate", "logout": False}
+        guest = await asked(server, **{"X-Forwarded-User": "guest@site"})
+        assert guest == {"name": "guest@site", "role": "view", "logout": False}
         assert server.audit()[0]["peer"] == "10.1.2.3", "what the proxy itself has seen"
         assert (await server.get("/"))[0] == 401, "the proxy did not ask"
         for name in ("", "an na", "<b>", "x" * 65):
@@ -353,7 +354,7 @@ def test_a_visitor_may_look_where_the_facility_says_so_and_can_log_in_for_more(f
     async def work(server: LoginServer) -> None:
         async with server.session.ws_connect(f"{server.address}/pvws/pv") as page:
             hello = await page.receive_json()
-            assert (hello["person"], hello["writable"]) == ({"name": "", "role": "view"}, False)
+            assert (hello["person"], hello["writable"]) == ({"name": "", "role": "view", "logout": False}, False)
         assert (await server.log_in("anna"))[0] == 303
         async with server.session.ws_connect(f"{server.address}/pvws/pv") as page:
             hello = await page.receive_json()

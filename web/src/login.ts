@@ -6,13 +6,15 @@ export interface Person {
   /** "" for who looks without a login. */
   readonly name: string;
   readonly role: string;
+  /** Whether there is a login to end; a proxy of the site has its own. */
+  readonly canLeave: boolean;
 }
 
 /** What the server says of the person; undefined where nobody has to log in. */
 export function personOf(said: unknown): Person | undefined {
   if (typeof said !== "object" || said === null) return undefined;
-  const { name, role } = said as Record<string, unknown>;
-  return { name: String(name ?? ""), role: String(role ?? "view") };
+  const { name, role, logout } = said as Record<string, unknown>;
+  return { name: String(name ?? ""), role: String(role ?? "view"), canLeave: logout === true };
 }
 
 export function described({ name, role }: Person): string {
@@ -48,7 +50,7 @@ export class PersonForm {
     if (!person) return;
     setText(this.name, person.name);
     setText(this.role, person.role);
-    this.logOut.hidden = !person.name;
+    this.logOut.hidden = !person.canLeave;
     this.logIn.hidden = Boolean(person.name);
   }
 }

@@ -12,7 +12,7 @@ from aiohttp import web
 
 HERE: Final = files("servers.web.login") / "page"
 TYPES: Final = {"login.css": "text/css", "login.js": "text/javascript"}
-NO_PASSWORDS: Final = "Nobody logs in here: the proxy of this site says who you are."
+NO_PASSWORDS: Final = "Nobody logs in here with a password."
 
 
 def form(facility: str, *, has_users: bool, has_tokens: bool) -> str:

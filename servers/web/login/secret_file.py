@@ -41,3 +41,22 @@ def lines_of_secrets(path: Path, *, forbidden: int = stat.S_IRWXO) -> Iterator[t
     for number, line in enumerate(text.split("\n"), 1):
         if (line := line.strip()) and not line.startswith("#"):
             yield number, line
+
+
+def set_line(path: Path, name: str, line: str) -> None:
+    """Put a line in the place of that of the same name, or behind all; in one step, so that nobody reads half a file.
+
+    A new file is for its owner alone; one that is there keeps its owner and mode.
+    """
+    before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    kept = [each for each in before if each.partition(":")[0].strip() != name]
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write("".join(f"{each}\n" for each in (*kept, line)))
+        if path.exists():
+            found = path.stat()
+            os.fchown(descriptor, found.st_uid, found.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
+    os.replace(draft, path)

@@ -50,7 +50,7 @@ def read_tokens(path: Path) -> Tokens:
         if not NAME.fullmatch(name):
             problems.append(f"line {number}: is not NAME:TOKEN; a name has letters, digits and _ . @ + -")
         elif not _TOKEN.fullmatch(token):
-            problems.append(f"line {number}: a token has at least 32 characters; `diptych token NAME` makes one")
+            problems.append(f"line {number}: a token has at least 32 characters; `diptych token NAME FILE` makes one")
         elif name in found or token in found.values():
             problems.append(f"line {number}: {name} or its token stands twice")
         else:

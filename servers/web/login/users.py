@@ -15,7 +15,7 @@ from servers.web.login.secret_file import lines_of_secrets
 
 MAX_PASSWORD: Final = 72  # bytes; bcrypt looks at no more
 COSTS: Final = range(10, 16)  # below: soon guessed from a stolen file; above: seconds for every login
-MAKE: Final = "make the line anew with `diptych password NAME` or `htpasswd -nB -C 12 NAME`"
+MAKE: Final = "make the line anew with `diptych password NAME FILE` or `htpasswd -B -C 12 FILE NAME`"
 _BCRYPT: Final = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 _OTHERS: Final = {
     "$apr1$": "MD5 of Apache",
