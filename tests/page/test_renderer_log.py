@@ -15,6 +15,7 @@ from tests.page.panel_text import panel
 
 Serve = Callable[..., FakeServer]
 Visit = Callable[..., Page]
+ROOT = Path(__file__).resolve().parents[2]
 EVIL = "<img src=x onerror=\"document.title='stolen'\"><b>bold</b>"
 
 
@@ -167,3 +168,17 @@ def test_a_server_without_a_log_is_waited_for(site: Site, visit: Visit, tmp_path
 def test_an_address_with_nonsense_is_the_whole_log(site: Site, visit: Visit) -> None:
     page = visit(site.server, "log?level=LOUD&since=lunch&writes=maybe")
     expect(rows(page)).to_have_count(2)
+
+
+def test_the_way_to_the_health_is_there_where_its_panel_is(site: Site, serve: Serve, visit: Visit) -> None:
+    without = visit(site.server)
+    expect(without.get_by_role("link", name="Log")).to_be_visible()
+    expect(without.get_by_role("link", name="Health")).to_be_hidden()
+    server = serve(main=panel(""), health=(ROOT / "opi" / "health.bob").read_text())
+    server.opi["health_row.bob"] = (ROOT / "opi" / "health_row.bob").read_text()
+    server.put("HEALTH:ROW03:Name", vtype="VString", text="cryocon")
+    server.put("HEALTH:ROW03:State", vtype="VEnum", value=4, text="HUNG", labels=[], severity="MAJOR")
+    page = visit(server)
+    page.get_by_role("link", name="Health").click()
+    expect(page.get_by_text("cryocon", exact=True)).to_be_visible()
+    expect(page.get_by_text("HUNG", exact=True)).to_be_visible()

@@ -185,7 +185,7 @@ def test_a_second_facility_of_the_same_names_is_refused_before_it_changes_anythi
     words = ["up", "dbconfig/demo.json", "--tango-host", site.tango_host, "--port-offset", free_offset()]
     answer = command(*words, "--state-dir", tmp_path_factory.mktemp("other"))
     assert answer.returncode == 1
-    assert "has these servers running already: cryocon, saxs, mirror, alarms, health; end them where they run" in answer.stderr
+    assert "has these servers running already: cryocon, saxs, mirror, alarms, health; end them" in answer.stderr
     assert list(database.get_device_property(DEVICE, "link")["link"]) == link
 
 
