@@ -13,10 +13,14 @@ from typing import Any
 
 import psutil
 
+from servers.epics.lanes import THREADS
+from tests.soak.values import RACKS
+
 PERIOD = 2.0  # s
 WINDOW = 0.1  # of the whole time: what is compared are medians over such windows
 GROWTH = 0.05
-SPARE = 4  # files and threads: clients come and go
+#: What there may be more of: clients come and go, and a device gets its put threads as they are needed.
+SPARE = {"rss_mb": 0.0, "files": 4, "threads": 4 + THREADS * RACKS}
 TRACES = ("rss_mb", "files", "threads")
 
 Sample = dict[str, Any]
@@ -71,11 +75,10 @@ def figures(samples: list[Sample], process: str, warm_up: float) -> dict[str, di
 
 def growths(figures: Mapping[str, Mapping[str, float]]) -> list[str]:
     """What grew by more than 5 % between the warm-up and the end."""
-    spare = {"rss_mb": 0.0, "files": SPARE, "threads": SPARE}
     return [
         f"{trace}: {row['warm']:.1f} after the warm-up, {row['end']:.1f} at the end"
         for trace, row in figures.items()
-        if row["end"] > (1.0 + GROWTH) * row["warm"] + spare[trace]
+        if row["end"] > (1.0 + GROWTH) * row["warm"] + SPARE[trace]
     ]
 
 

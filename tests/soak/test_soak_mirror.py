@@ -126,5 +126,5 @@ def left(before: dict[str, dict[str, float]], after: dict[str, dict[str, float]]
         f"{name}: {after[name][trace]:g} {trace}, {before[name][trace]:g} after the warm-up"
         for name in before
         for trace in ("files", "threads")
-        if after[name][trace] > before[name][trace] + SPARE
+        if after[name][trace] > before[name][trace] + SPARE[trace]
     ]
