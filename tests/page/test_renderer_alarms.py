@@ -117,6 +117,21 @@ def test_the_table_says_what_is_wrong_since_when_and_who_knows(serve: Serve, vis
     expect(row(page, "D").locator(".alarm-stand")).to_have_text("shelved for 10 min more by ada (filling)")
 
 
+def test_who_is_logged_in_is_not_asked_for_a_name(serve: Serve, visit: Visit) -> None:
+    server = serve(main=panel())
+    server.hello["person"] = {"name": "anna", "role": "operate", "logout": True}
+    device = Alarms(server)
+    device.show(alarm("A"))
+    page = visit(server, "alarms")
+    name = page.get_by_label("Your name")
+    expect(name).to_have_value("anna")
+    expect(name).to_have_attribute("readonly", "")
+    row(page, "A").get_by_role("button", name="Acknowledge").click()
+    device.show(alarm("A", stand="ACKNOWLEDGED", acknowledged_by="anna"))
+    expect(row(page, "A").get_by_role("button", name="Acknowledge")).to_be_hidden()
+    assert device.told == [("Acknowledge", {"alarm": "A", "who": "anna"})]
+
+
 def test_an_alarm_is_acknowledged_with_the_name_that_was_given_once(serve: Serve, visit: Visit) -> None:
     page, device = shown(serve, visit, alarm("A"), alarm("B"))
     page.get_by_label("Your name").fill("ada")

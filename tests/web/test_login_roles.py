@@ -6,12 +6,18 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from servers.facility.environment import facility_environment
 from servers.facility.ports import Ports
+from servers.web.login.person import ANYBODY, Person
+from servers.web.login.sessions import Session
+from servers.web.login.visitor import Visitor
+from servers.web.pv_socket import PvSocket
 from servers.web.server import WebConfig
 from tests.web.login_server import ROLES, LoginServer, config_of, eventually, with_server, write_files
 from tests.web.page_socket import PageSocket, Site
@@ -161,3 +167,21 @@ def test_a_write_after_the_session_has_ended_is_refused_and_changes_nothing(site
             assert site.proxy().gain == before
 
     with_server(config, work)
+
+
+@pytest.mark.parametrize(
+    ("person", "command", "given", "sent"),
+    [
+        (Person("anna", "operate"), "ALARM:Acknowledge", {"alarm": "*", "who": "bert"}, {"alarm": "*", "who": "anna"}),
+        (Person("anna", "operate"), "ALARM:Silence", {"minutes": 5}, {"minutes": 5}),
+        (Person("anna", "operate"), "ALL1:Add", {"who": "bert"}, {"who": "bert"}),
+        (Person("anna", "operate"), "ALARM:Acknowledge", ["who"], ["who"]),
+        (ANYBODY, "ALARM:Acknowledge", {"alarm": "*", "who": "bert"}, {"alarm": "*", "who": "bert"}),
+    ],
+)
+def test_an_alarm_is_acknowledged_by_who_is_logged_in_whatever_the_page_says(
+    person: Person, command: str, given: Any, sent: Any
+) -> None:
+    site: Any = SimpleNamespace(alarms="ALARM:")
+    socket = PvSocket(site, web.WebSocketResponse(), Visitor(Session(person), "10.1.2.3"))
+    assert socket._arguments(command, {"arguments": given}) == sent

@@ -3,6 +3,7 @@
 import "./style";
 import { AlarmPage } from "./alarms/alarms";
 import { parseAddress } from "./address";
+import { setLogin } from "./alarms/person";
 import { css } from "./color";
 import { make } from "./dom";
 import { collectFaults, messageOf, report } from "./faults";
@@ -105,6 +106,7 @@ function clear(): void {
   main.replaceChildren();
 }
 
+page.pvs.watch(() => setLogin(page.pvs.server.person?.name ?? ""));
 window.addEventListener("hashchange", () => void show());
 window.addEventListener("resize", scale);
 void show();
