@@ -144,7 +144,7 @@ def entry_id(server: str, time_s: float, offset: int) -> str:
 
 def printable(text: str) -> str:
     """A text that a terminal cannot take for orders."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    return text if text.isprintable() else _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _shown(value: Any) -> str:

@@ -63,7 +63,7 @@ def _backwards(series: Series, question: Question, budget: Budget) -> Iterator[E
                 state = os.fstat(file.fileno())
                 if state.st_mtime < question.since_s - ASTRAY_S:
                     return
-                for entry in _of_file(file, series, state.st_size, state.st_mtime, budget):
+                for entry in _of_file(file, series, state.st_size, state.st_mtime, question, budget):
                     if entry.time_s < question.since_s - ASTRAY_S:
                         return
                     yield entry
@@ -71,8 +71,13 @@ def _backwards(series: Series, question: Question, budget: Budget) -> Iterator[E
             continue  # it was set aside just now
 
 
-def _of_file(file: BinaryIO, series: Series, size: int, changed_s: float, budget: Budget) -> Iterator[Entry]:
-    """The entries of one file from its end on: of each block what begins in it, the rest goes with the block before."""
+def _of_file(
+    file: BinaryIO, series: Series, size: int, changed_s: float, question: Question, budget: Budget
+) -> Iterator[Entry]:
+    """The entries of one file from its end on: of each block what begins in it, the rest goes with the block before.
+
+    Of a block that has nothing of what is wanted there is the first entry, which says how old it is.
+    """
     begin, rest = size, b""
     is_end = True
     while begin > 0 and budget.left > 0:
@@ -91,8 +96,11 @@ def _of_file(file: BinaryIO, series: Series, size: int, changed_s: float, budget
             continue
         start = start or 0
         rest = data[:start]
+        whole = data[start:]
+        if not question.may_be_among(whole, series.server):
+            whole = whole[: whole.find(b"\n") + 1]
         parser = Parser(series.server, offset=begin + start, time_s=changed_s, is_audit=series.is_audit)
-        yield from reversed([*parser.feed(data[start:]), *parser.finish()])
+        yield from reversed([*parser.feed(whole), *parser.finish()])
 
 
 def _first_entry(data: bytes, is_audit: bool) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from servers.log.folder import Series
 
 MAX_COUNT: Final = 5000
 USUAL_COUNT: Final = 100
+#: A text that stands in a file as it stands in an entry, unless it is in what entries have beside.
+_PLAIN: Final = re.compile(r"[a-z0-9_]([a-z0-9_:.-]*[a-z0-9_])?")
+_OURS: Final = "write was at from nobody lines more"
 KEYS: Final = ("level", "server", "text", "who", "pv", "writes", "since", "until", "count")
 
 
@@ -48,6 +52,13 @@ class Question:
             return False
         return not self.server or fnmatchcase(series.server, self.server)
 
+    def may_be_among(self, data: bytes, server: str) -> bool:
+        """Whether the bytes of a file can have anything of what is wanted; quick."""
+        wanted = self.text.casefold()
+        if not _PLAIN.fullmatch(wanted) or wanted.isdigit() or wanted in _OURS or wanted in server.casefold():
+            return True
+        return wanted.encode() in data.lower()
+
     def matches(self, entry: Entry) -> bool:
         """Whether an entry is wanted."""
         if entry.level < self.level or not self.since_s <= entry.time_s <= self.until_s:
@@ -61,7 +72,7 @@ class Question:
             if self.pv and not fnmatchcase(write.pv.casefold(), self.pv.casefold()):
                 return False
         wanted = self.text.casefold()
-        return not wanted or wanted in f"{entry.server} {entry.source} {entry.text}".casefold()
+        return not wanted or wanted in f"{entry.server}\n{entry.source}\n{entry.text}".casefold()
 
     @property
     def _is_about_writes(self) -> bool:

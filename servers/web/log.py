@@ -26,7 +26,7 @@ from servers.web import sender
 log = logging.getLogger(__name__)
 
 PERIOD_S: Final = 0.25
-LIMIT_BYTES: Final = 32 << 20  # that one question may read
+LIMIT_BYTES: Final = 16 << 20  # that one question may read
 MAX_WAITING: Final = 1000  # entries for one page; of more it gets the newest
 WORKERS: Final = 2  # one long question does not hold up what is live
 OFF: Final = "this server was not told where the log is"
