@@ -55,7 +55,7 @@ def problems_of(facility: Facility) -> Iterator[str]:
     """One line for each wrong property, import path, doubled PV name and fault of the logins."""
     from servers.epics.devices_file import known_pvs
     from servers.epics.names import device_pvs
-    from servers.web.login.logins import faults
+    from servers.web.login.credentials import faults
 
     if facility.panels is not None:
         yield from faults(facility.web)

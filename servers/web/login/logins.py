@@ -6,24 +6,20 @@ import asyncio
 import ipaddress
 import logging
 import ssl
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from devices.core.errors import ConfigurationError
 from servers.epics.audit import Audit
 from servers.facility.web_settings import Network, WebSettings
-from servers.web.login import form, tls
+from servers.web.login import form
 from servers.web.login.brake import Brake
+from servers.web.login.credentials import Credentials
 from servers.web.login.person import ANYBODY, NAME, VISITOR, person_of
 from servers.web.login.sessions import Session, Sessions
-from servers.web.login.tokens import Tokens, read_tokens
-from servers.web.login.users import Users, read_users
 from servers.web.login.visitor import Visitor, introduce
 from servers.web.origin import is_own_host, is_own_page
 
@@ -57,9 +53,7 @@ class Logins:
     def __init__(self, settings: WebSettings, facility: str, port: int, audit: Audit) -> None:
         self.settings, self.audit = settings, audit
         self.sessions = Sessions()
-        self.tls = tls.tls_context(settings)
-        self._users = read_users(settings.users) if settings.users else Users({})
-        self._tokens = read_tokens(settings.tokens) if settings.tokens else Tokens({})
+        self._credentials = Credentials(settings)
         self._everybody = Session(VISITOR if settings.is_anonymous else ANYBODY)
         self._form = form.form(facility, has_users=bool(settings.users), has_tokens=bool(settings.tokens))
         self._addresses, self._names = Brake(*OF_ADDRESS), Brake(*OF_NAME)
@@ -67,7 +61,11 @@ class Logins:
         self._waiting = 0
         secure = "__Host-" if settings.is_secure else ""
         self._session_cookie, self._token_cookie = f"{secure}diptych_{port}", f"{secure}diptych_token_{port}"
-        self._changed = {path: _mark(path) for path in self._files}
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """What the server speaks TLS with; None when it does not."""
+        return self._credentials.tls
 
     def add_routes(self, app: web.Application) -> None:
         """Routes of the forms, and the check before all routes."""
@@ -92,10 +90,10 @@ class Logins:
             await asyncio.sleep(TICK_S)
             for key, _ in self.sessions.all:
                 self.sessions.find(key)
-            for path, read in self._files.items():
-                if (mark := _mark(path)) != self._changed[path]:
-                    self._changed[path] = mark
-                    await self._adopt(path, read)
+            if await self._credentials.refresh():
+                for key, session in self.sessions.all:
+                    if not self._credentials.holds(session.credential):
+                        self.sessions.end(key, "the password or token is no longer valid")
 
     def close(self) -> None:
         self._checkers.shutdown(cancel_futures=True)
@@ -158,7 +156,7 @@ class Logins:
         return self.sessions.keep(key, Session(person, None, self.settings.idle_s, self.settings.absolute_s))
 
     def _session_of_token(self, token: str) -> Session | None:
-        if (owner := self._tokens.owner(token)) is None:
+        if (owner := self._credentials.tokens.owner(token)) is None:
             return None
         key = ("token", owner)
         return self.sessions.find(key) or self.sessions.keep(key, Session(person_of(owner, self.settings), token))
@@ -205,7 +203,7 @@ class Logins:
             return form.page(self._form, BUSY, name, HTTPStatus.SERVICE_UNAVAILABLE, 1.0)
         self._addresses.count(address)  # before the answer: many at once are no way around
         self._names.count(name)
-        users = self._users
+        users = self._credentials.users
         self._waiting += 1
         try:
             check = asyncio.get_running_loop().run_in_executor
@@ -253,70 +251,6 @@ class Logins:
     def _note(self, event: str, name: str, address: str, role: str = "") -> None:
         log.info("%s: %r from %s", event, name, address)
         self.audit.record(protocol="web", event=event, person=name, peer=address, role=role)
-
-    # Files --------------------------------------------------------------------------------------------------------
-
-    @property
-    def _files(self) -> dict[Path, Callable[[], Any]]:
-        """What is read again when it changes."""
-        found: dict[Path, Callable[[], Any]] = {}
-        if self.settings.users:
-            found[self.settings.users] = self._read_users
-        if self.settings.tokens:
-            found[self.settings.tokens] = self._read_tokens
-        if self.settings.certificate:
-            found[self.settings.certificate] = self._load_certificate
-        if self.settings.key:
-            found[self.settings.key] = self._load_certificate
-        return found
-
-    async def _adopt(self, path: Path, read: Callable[[], Any]) -> None:
-        try:
-            await asyncio.to_thread(read)
-        except ConfigurationError as error:
-            log.error("%s has changed and cannot be used; what it said before holds: %s", path, error)
-            return
-        log.info("%s is read again", path)
-        valid = {*self._users.hashes.values(), *self._tokens.of.values(), None}
-        for key, session in self.sessions.all:
-            if session.credential not in valid:
-                self.sessions.end(key, "the password or token is no longer valid")
-
-    def _read_users(self) -> None:
-        assert self.settings.users is not None
-        self._users = read_users(self.settings.users)
-
-    def _read_tokens(self) -> None:
-        assert self.settings.tokens is not None
-        self._tokens = read_tokens(self.settings.tokens)
-
-    def _load_certificate(self) -> None:
-        assert isinstance(self.tls, ssl.SSLContext)
-        tls.load(self.tls, self.settings)
-
-
-def faults(settings: WebSettings) -> list[str]:
-    """What is wrong with the files of users, tokens and TLS, all of it."""
-    checks: list[Callable[[], object]] = [lambda: tls.tls_context(settings)]
-    if (users := settings.users) is not None:
-        checks.append(lambda: read_users(users))
-    if (tokens := settings.tokens) is not None:
-        checks.append(lambda: read_tokens(tokens))
-    found = []
-    for check in checks:
-        try:
-            check()
-        except ConfigurationError as error:
-            found += [f"{error.subject}: {problem}" for problem in error.problems]
-    return found
-
-
-def _mark(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _is_in(address: str, networks: tuple[Network, ...]) -> bool:
