@@ -41,11 +41,16 @@ def lines(state_dir: Path, asked: Mapping[str, str], *, follow: bool, as_json: b
     if follower is None:
         return
     known = {entry.id for entry in past}
-    while True:
-        for entry in follower.take():
-            if entry.id not in known and question.matches(entry):
-                yield shown(entry)
-        time.sleep(PERIOD_S)
+    try:
+        while True:
+            for entry in follower.take():
+                if entry.id not in known and question.matches(entry):
+                    yield shown(entry)
+            time.sleep(PERIOD_S)
+    except KeyboardInterrupt:
+        return
+    finally:
+        follower.close()
 
 
 def _json(entry: Entry) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import signal
 import socket
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.demo_facility import Facility, free_offset, started, stopped
 from tests.support.serving import wait_until
@@ -64,6 +67,35 @@ def test_commands_of_the_shell_reach_the_devices(facility: Facility) -> None:
     assert failed.returncode != 0
     assert "Traceback" not in failed.stderr
     assert len(failed.stderr.strip().splitlines()) == 1
+
+
+def test_the_log_has_the_write_of_a_set_point_and_who_made_it(facility: Facility) -> None:
+    assert facility.run("caproto-put", "-c", "-w", "10", "CRYO1:Setpoint2", "93.25").returncode == 0
+    done = facility.run("diptych", "log", "--writes", "--pv", "cryo1:setpoint2", "--json")
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (last["write"]["value"], last["write"]["result"], last["server"]) == ("93.25", "done", "audit")
+    assert last["write"]["who"] == getpass.getuser()
+
+
+def test_the_health_of_a_process_is_seen_over_epics_and_by_prometheus(facility: Facility) -> None:
+    assert facility.get("HEALTH:ROW01:State") == "RUNNING"
+    wait_until(lambda: int(facility.get("HEALTH:ROW01:Heartbeat")) > 0, 10.0)
+    address = f"http://127.0.0.1:{8080 + facility.offset}/metrics"
+
+    def figures() -> dict[tuple[str, str], float]:
+        with urllib.request.urlopen(address, timeout=10.0) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+        return {
+            (sample.name, sample.labels.get("process") or sample.labels.get("severity", "")): sample.value
+            for family in families
+            for sample in family.samples
+        }
+
+    found = wait_until(lambda: (now := figures()).get(("diptych_alarms_up", "")) == 1.0 and now, 20.0)
+    assert found["diptych_process_up", "cryocon"] == 1.0
+    assert found["diptych_process_cpu_seconds_total", "saxs"] > 0.5
+    assert found["diptych_alarms_active", "MAJOR"] >= 0.0
+    assert found["diptych_mirror_pvs", ""] > 500
 
 
 def test_an_archiver_is_told_of_every_number_and_state_and_of_no_text_or_curve(facility: Facility) -> None:

@@ -49,8 +49,8 @@ def test_what_happens_is_followed(bench: Up, tmp_path: Path) -> None:
         wait_for(lambda: bench.pid("heater") != before, 10.0, "the heater is started again")
         assert "INFO" not in output.read_text()
     finally:
-        following.terminate()
-        following.wait(10.0)
+        following.send_signal(signal.SIGINT)
+        assert following.wait(10.0) == 0
 
 
 def test_a_folder_without_a_log_is_one_line(tmp_path: Path) -> None:

@@ -128,9 +128,7 @@ def test_a_question_reads_no_more_than_it_may(folder: Path) -> None:
     assert newest(folder, Question(text="there is no such text"), 5).is_complete
 
 
-@pytest.mark.parametrize(
-    "text", ["cryocon 99", "mirror", "7.25", "anna", "ANNA", "c:s", "was", "900", "more", "3"]
-)
+@pytest.mark.parametrize("text", ["cryocon 99", "mirror", "7.25", "anna", "ANNA", "c:s", "was", "900", "more", "3"])
 def test_blocks_that_are_left_out_have_nothing_of_what_is_wanted(folder: Path, text: str) -> None:
     quick = newest(folder, Question(text=text), 5000).entries
     everything = newest(folder, ALL, 5000).entries
