@@ -14,7 +14,7 @@ from servers.log.parser import Parser
 
 READ_BYTES: Final = 1 << 20  # of one file at once
 BEHIND_BYTES: Final = 8 << 20  # who is behind by more begins anew near the end
-CONTEXT_BYTES: Final = 65_536
+CONTEXT_BYTES: Final = 16_384
 HEAD_BYTES: Final = 64
 SETTLED_S: Final = 0.3  # an entry is complete when no line came for so long
 

@@ -64,6 +64,7 @@ class Log:
         self._viewers: set[Viewer] = set()
         self._following: asyncio.Task[None] | None = None
         self._follower: Follower | None = None
+        self._beginning = asyncio.Lock()
 
     async def shown(self, request: web.Request) -> web.Response:
         """``/log?level=WARNING&count=50``: the newest entries, the newest first."""
@@ -134,11 +135,12 @@ class Log:
 
     async def _follow(self, folder: Path) -> None:
         """Be sure that what comes from now on is heard."""
-        if self._following is None or self._following.done():
-            if self._follower is not None:
-                self._follower.close()
-            self._follower = Follower(folder)
-            self._following = asyncio.create_task(self._hear(self._follower))
+        async with self._beginning:
+            if self._following is None or self._following.done():
+                if self._follower is not None:
+                    self._follower.close()
+                self._follower = await self._run(lambda: Follower(folder))
+                self._following = asyncio.create_task(self._hear(self._follower))
 
     async def _hear(self, follower: Follower) -> None:
         while self._viewers:
