@@ -73,6 +73,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "history": _module("history"),
     "images": _module("images"),
     "panels": _module("panels"),
+    "alarms": _module("alarms"),
 }
 
 

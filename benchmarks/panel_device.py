@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from devices.core import Device, Operation, Part, attribute, operation
+from devices.core import Device, Operation, Part, attribute, command, operation
 
 VALUES = 500
 RATE = 10.0  # Hz, of every value
@@ -60,3 +60,15 @@ class Camera(Device):
             number += 1
             due += 1 / rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+
+class Bell(Device):
+    """A level with an alarm bound."""
+
+    level = attribute(float, unit="V", alarm=(None, 9.0), doc="Above 9 V it is an alarm")
+
+    @command()
+    async def ring(self, volts: float) -> float:
+        """Publish a level; returns when, s since 1970."""
+        self.level.publish(volts)
+        return time.time()

@@ -35,6 +35,15 @@ CLASSES = {
     "Camera": "benchmarks.panel_device:Camera",
     "EpicsMirror": "servers.epics.device:EpicsMirror",
 }
+MIRROR = {
+    "pv_prefix": ["MIRROR1:"],
+    "channel_access": ["@ca"],
+    "ca_repeater": ["@ca_repeater"],
+    "pv_access": ["@pva"],
+    "pva_broadcast": ["@pva_broadcast"],
+    "ca_images": ["@ca_images"],
+    "pva_images": ["@pva_images"],
+}
 #: In the page: how old each text is when it is painted, ms; the clock is that of the device, on the same machine.
 AGES = """seconds => new Promise(resolve => {
   const node = document.querySelector('[data-pv="LEV:Level0"] .body'), ages = [];
@@ -67,7 +76,7 @@ def run() -> list[Figure]:
 
 
 def _values(page: Page, facility: Facility) -> list[Figure]:
-    device = _proxy(facility, "bench/levels/1")
+    device = proxy(facility, "bench/levels/1")
     web = psutil.Process(facility.child("web").pid)
     device.publish_levels(5 * SECONDS)
     _show(page, facility, "values", f'[data-pv="LEV:Level{VALUES - 1}"][data-sev="NONE"]')
@@ -86,7 +95,7 @@ def _values(page: Page, facility: Facility) -> list[Figure]:
 
 
 def _images(page: Page, facility: Facility, name: str, rate: float, below: float) -> Figure:
-    device = _proxy(facility, "bench/camera/1")
+    device = proxy(facility, "bench/camera/1")
     device.publish_frames(json.dumps({"name": name, "rate": rate, "seconds": 5 * SECONDS}))
     _show(page, facility, name, ".image[data-seq]")
     page.wait_for_timeout(3000)
@@ -123,25 +132,16 @@ def _show(page: Page, facility: Facility, panel: str, shown: str) -> None:
     page.locator(shown).first.wait_for(state="attached", timeout=30_000)
 
 
-def _proxy(facility: Facility, device: str) -> tango.DeviceProxy:
+def proxy(facility: Facility, device: str) -> tango.DeviceProxy:
     return tango.DeviceProxy(f"tango://127.0.0.1:{10000 + facility.offset}/{device}")
 
 
 @contextmanager
 def _facility(folder: Path) -> Iterator[Facility]:
-    mirror = {
-        "pv_prefix": ["MIRROR1:"],
-        "channel_access": ["@ca"],
-        "ca_repeater": ["@ca_repeater"],
-        "pv_access": ["@pva"],
-        "pva_broadcast": ["@pva_broadcast"],
-        "ca_images": ["@ca_images"],
-        "pva_images": ["@pva_images"],
-    }
     servers: dict[str, Any] = {
         "levels": {"Levels": {"bench/levels/1": {"properties": {"pv_prefix": ["LEV:"]}}}},
         "camera": {"Camera": {"bench/camera/1": {"properties": {"pv_prefix": ["CAM:"]}}}},
-        "mirror": {"EpicsMirror": {"mirror/epics/1": {"properties": mirror}}},
+        "mirror": {"EpicsMirror": {"mirror/epics/1": {"properties": MIRROR}}},
     }
     path = folder / "panels.json"
     path.write_text(json.dumps({"servers": {"Diptych": servers}}))

@@ -6,12 +6,13 @@ import sqlite3
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from devices.core.errors import BadValueError, UnknownNameError
 from servers.alarms.alarm import Alarm, Memory, Severity, Stand, Step
 from servers.alarms.alarm_list import AlarmList, Rule
+from servers.alarms.first_values import FirstValues
 from servers.alarms.formula import Seen, UnknownInputError
 from servers.alarms.journal import Entry, Journal, entry
 from servers.alarms.watch import News
@@ -73,6 +74,7 @@ class Annunciator:
         self._sums: set[str] = set()
         self._served: list[ServedPv] = []
         self._inputs: dict[str, Seen] = {}
+        self._first_values = FirstValues()
         self._tango_names: dict[str, str] = {}
         self._touched: dict[str, Memory] = {}
         self._entries: deque[Entry] = deque(maxlen=MAX_UNWRITTEN)
@@ -92,7 +94,7 @@ class Annunciator:
 
     def follow(self, served: Iterable[ServedPv]) -> tuple[list[str], list[str]]:
         """Take what is served now; returns which PVs must be watched, scalars and arrays."""
-        self._served = [replace(pv, device=_device_name(pv.device)) for pv in served]
+        self._served = list(served)
         by_part: dict[tuple[str, str], ServedPv] = {}
         for pv in self._served:
             if _is_source(pv) and not pv.name.startswith(self._own_prefix):
@@ -124,7 +126,7 @@ class Annunciator:
             self._inputs[pv] = seen
             changed.add(pv)
             alarm = self._alarms.get(pv)
-            if alarm is None:
+            if alarm is None or self._first_values.is_doubted(pv, seen, text, now_s):
                 continue
             if seen.is_connected:
                 is_sum = pv in self._sums and seen.label == "ALARM"
@@ -139,6 +141,8 @@ class Annunciator:
     def tick(self) -> None:
         """Let time pass: delays and shelves end. To be called once a second or more often."""
         now_s = self._clock_s()
+        for pv, text in self._first_values.ripe(now_s):
+            self._note(self._alarms[pv], self._alarms[pv].see(Severity.INVALID, text, now_s))
         for alarm in self._alarms.values():
             self._note(alarm, alarm.tick(now_s))
         self._keep()
@@ -270,6 +274,7 @@ class Annunciator:
         self._memories[name] = self._alarms.pop(name).memory
         self._devices.pop(name, None)
         self._inputs.pop(name, None)
+        self._first_values.forget(name)
 
     def _note(self, alarm: Alarm, steps: list[Step], who: str = "", why: str = "") -> None:
         now_s = self._clock_s()
@@ -298,11 +303,6 @@ class Annunciator:
         self._touched = {}
         self._entries.clear()
         self.journal_problem = ""
-
-
-def _device_name(name: str) -> str:
-    """``a/b/c`` of ``tango://HOST:PORT/a/b/c#dbase=no``, as people and the alarm list write it."""
-    return "/".join(name.partition("#")[0].split("/")[-3:])
 
 
 def _is_source(pv: ServedPv) -> bool:

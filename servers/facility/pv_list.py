@@ -57,13 +57,20 @@ def served_pvs(host: str) -> list[ServedPv]:
         proxy = tango.DeviceProxy(f"tango://{host}/{mirror}")
         proxy.set_timeout_millis(TIMEOUT_MILLISECONDS)
         try:
-            found += [ServedPv(**row) for row in json.loads(proxy.command_inout("list_pvs"))["pvs"]]
+            rows = json.loads(proxy.command_inout("list_pvs"))["pvs"]
+            found += [ServedPv(**row | {"device": _short_name(row["device"], host)}) for row in rows]
             answered = True
         except tango.DevFailed as failed:
             silent.append(f"{mirror} does not answer: {failed.args[0].reason}")
     if not answered:
         raise NotConnectedError("; ".join(silent) or f"no EPICS mirror runs at {host}")
     return sorted(found, key=lambda pv: pv.name)
+
+
+def _short_name(device: str, host: str) -> str:
+    """``a/b/c`` of ``tango://HOST:PORT/a/b/c``, as people write it; a device of another host keeps its whole name."""
+    own = f"tango://{host}/"
+    return device[len(own) :] if device.lower().startswith(own.lower()) else device
 
 
 def list_pvs(pattern: str, *, state_dir: Path, tango_host: str | None) -> Iterator[str]:

@@ -29,7 +29,7 @@ def served(name: str, device: str, part: str, rank: int = 0) -> ServedPv:
 
 PVS = [
     served(A, CRYO, "temperature_a"),
-    served(B, f"tango://127.0.0.1:10000/{CRYO}", "Temperature_B"),  # as a mirror lists it
+    served(B, CRYO, "Temperature_B"),
     served(STATE, CRYO, "State"),
     served("CRYO1:Setpoint", CRYO, "setpoint"),
     served("CRYO1:Setpoint_RBV", CRYO, "setpoint"),
@@ -290,3 +290,26 @@ def test_the_journal_tells_the_last_hours_of_one_alarm_newest_first(site: Site) 
         ("SAXS1:State", "raised"),
         (A, "cleared"),
     ]
+
+
+def test_what_was_not_measured_yet_is_no_alarm_and_what_stays_so_is(site: Site) -> None:
+    site.see(A, 0.0, severity=3)
+    site.later(4.9)
+    site.see(A, 77.0)
+    assert site.shown == []
+    site.see(A, 0.0, severity=3)
+    assert site.shown == [(A, Stand.UNACKNOWLEDGED)], "it had a value before"
+
+
+def test_an_input_without_a_sensor_is_an_alarm_after_five_seconds(site: Site) -> None:
+    site.see(A, 0.0, severity=3)
+    site.later(4.9)
+    assert site.shown == []
+    site.later(0.2)
+    assert site.shown == [(A, Stand.UNACKNOWLEDGED)]
+    site.see(A, 77.0)
+    site.lose(A)
+    site.see(A, 0.0, severity=3)
+    assert site.alarms.alarm(A).severity is Severity.NO_ALARM, "its device came back just now"
+    site.later(5.0)
+    assert site.alarms.alarm(A).severity is Severity.INVALID
