@@ -102,6 +102,7 @@ class FakeServer:
         self.port = 0
         #: Of log files; the pages get them from the real server of the log.
         self.log_folder: Path | None = None
+        self._logs: list[Log] = []
 
     # Called by tests ------------------------------------------------------------------------------------------------
 
@@ -164,6 +165,7 @@ class FakeServer:
         app.router.add_get("/pvws/pv", self._pv_socket)
         app.router.add_get("/pvws/image", self._image_socket)
         app.router.add_get("/log/live", self._log_socket)
+        app.on_cleanup.append(self._close_logs)
         app.router.add_get("/hist", self._hist)
         app.router.add_get("/hist/pvs", self._recorded)
         app.router.add_get("/alarms/history", self._alarm_steps)
@@ -296,11 +298,14 @@ class FakeServer:
             self._sockets[socket] = set()
             yield socket
 
-        log = Log(self.log_folder)
+        self._logs.append(Log(self.log_folder))
         try:
-            return await log.live(request, opened())
+            return await self._logs[-1].live(request, opened())
         finally:
             self._sockets.pop(socket, None)
+
+    async def _close_logs(self, _: web.Application) -> None:
+        for log in self._logs:
             await log.close()
 
     # Images ---------------------------------------------------------------------------------------------------------
