@@ -42,7 +42,7 @@ def run() -> list[Figure]:
         facility = _started(Path(folder))
         try:
             page = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS).new_page()
-            page.goto(f"http://127.0.0.1:{8080 + facility.offset}/#/alarms")
+            page.goto(f"http://127.0.0.1:{8080 + facility.offset}/#/alarm-table")
             page.locator(".alarms[data-known=true]").wait_for(timeout=30_000)
             _ring(page, facility)  # the alarm device may just be asking which PVs there are
             took_ms = sorted(_ring(page, facility) for _ in range(ALARMS))

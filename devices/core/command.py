@@ -57,6 +57,7 @@ class CommandSpec:
         json_result: the result is a JSON object.
         allowed: the states in which it runs; None for any.
         dangerous: panels ask before they run it.
+        reads_only: it changes nothing, so the audit leaves it out.
         timeout: the framework ends a command after this time, s.
         when_busy: what a second operation does while one runs.
         group: the heading under which panels show it.
@@ -70,6 +71,7 @@ class CommandSpec:
     allowed: frozenset[DeviceState] | None = None
     level: Level = "operator"
     dangerous: bool = False
+    reads_only: bool = False
     timeout: float = PUT_TIMEOUT
     when_busy: WhenBusy = "refuse"
     mirror: bool = True
@@ -156,6 +158,7 @@ def command(
     allowed: Iterable[DeviceState] | None = None,
     level: Level = "operator",
     dangerous: bool = False,
+    reads_only: bool = False,
     timeout: float = PUT_TIMEOUT,
     mirror: bool = True,
     pv_name: str | None = None,
@@ -170,7 +173,14 @@ def command(
         raise ValueError(f"timeout = {timeout} s: a command ends within {PUT_TIMEOUT} s; declare an operation")
 
     options: dict[str, Any] = dict(
-        allowed=allowed, level=level, dangerous=dangerous, timeout=timeout, mirror=mirror, pv_name=pv_name, group=group
+        allowed=allowed,
+        level=level,
+        dangerous=dangerous,
+        reads_only=reads_only,
+        timeout=timeout,
+        mirror=mirror,
+        pv_name=pv_name,
+        group=group,
     )
     return lambda function: _declare(function, "command", 1, dict(options))
 

@@ -66,7 +66,7 @@ class SensorInput(Registers, Part["CryoCon"]):
     minimum = register(float, "minimum", unit="K", precision=3, doc="Lowest temperature since the statistics began")
     maximum = register(float, "maximum", unit="K", precision=3, doc="Highest temperature since the statistics began")
     variance = register(float, "variance", unit="K^2", precision=6, doc="Variance of the temperature of input {key}")
-    slope = register(float, "slope", unit="K/min", precision=6, doc="Slope of the best-fit line of input {key}")
+    slope = register(float, "slope", unit="K/min", precision=3, doc="Slope of the best-fit line of input {key}")
     offset = register(float, "offset", unit="K", precision=3, doc="Offset of the best-fit line of input {key}")
 
     alarm_high = register(float, "alarm_highest", access="read_write", unit="K", doc="High alarm of input {key}")

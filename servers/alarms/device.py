@@ -187,12 +187,12 @@ class AlarmFacility(Device):
         self.annunciator.put_back(alarm, who)
         self.show()
 
-    @command()
+    @command(reads_only=True)
     async def alarms(self) -> dict[str, Any]:
         """The alarms with all that is known of them: the list in its order, then those set aside."""
         return {"alarms": self.annunciator.everything()}
 
-    @command()
+    @command(reads_only=True)
     async def alarm_history(self, alarm: str = "", hours: float = 24.0) -> dict[str, Any]:
         """What happened to an alarm, or to all, newest first; at most 1000 steps.
 

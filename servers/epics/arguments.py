@@ -60,7 +60,7 @@ class Arguments:
             self.run = Record(pv + names.RUN, Kind.INT32, value=0, facts=facts, takes_anything=True, level=spec.level)
         for runs in (self.main, self.run):
             if runs is not None:
-                runs.is_dangerous = spec.is_dangerous
+                runs.is_dangerous, runs.reads_only = spec.is_dangerous, spec.reads_only
 
     def of_put(self, value: Any) -> Prepared:
         """The arguments when ``value`` was put to the main record.
@@ -159,7 +159,14 @@ def _typed_record(name: str, argument: ArgumentSpec, level: str) -> Record:
 
 
 def _default(record: Record, argument: ArgumentSpec) -> Any:
-    return record.blank() if argument.default is None else record.convert(argument.default)
+    if argument.default is not None:
+        return record.convert(argument.default)
+    blank, (low, high) = record.blank(), argument.facts.limits
+    if argument.rank or not argument.kind.is_number:
+        return blank
+    # The nearest to 0 that is allowed.
+    nearest = blank if low is None else max(blank, low)
+    return record.convert(nearest if high is None else min(nearest, high))
 
 
 def _keep(record: Record) -> Callable[[Put], None]:

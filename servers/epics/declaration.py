@@ -73,6 +73,7 @@ class CommandSpec:
     when_busy: str  # what a second operation does while one runs: refuse, queue, parallel
     described: bool  # whether the argument conventions of a described device hold
     is_dangerous: bool = False
+    reads_only: bool = False
 
 
 @dataclass(frozen=True)

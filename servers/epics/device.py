@@ -121,7 +121,7 @@ class EpicsMirror(Device):
             config = await asyncio.to_thread(self._config)
             await asyncio.to_thread(self.mirror.reload, config)
 
-    @command(pv_name="ListPVs")
+    @command(pv_name="ListPVs", reads_only=True)
     async def list_pvs(self) -> dict[str, Any]:
         """Every PV with its device, type and level, the names that clash, and what is not mirrored."""
         if self.mirror is None:

@@ -74,12 +74,16 @@ class Gate:
 
     def _begin(self, record: Record, put: Put, old: Any, client: Client) -> None:
         if put.accepted.exception() is None and not put.done.done():
-            self.audit.write(client, record.name, old, put.value, "started")
+            self._note(client, record, old, put, "started")
+
+    def _note(self, client: Client, record: Record, old: Any, put: Put, what: str) -> None:
+        if not record.reads_only:
+            self.audit.write(client, record.name, old, put.value, what)
 
     def _settle(self, record: Record, put: Put, old: Any, client: Client) -> None:
         error = put.done.exception()
         if error is None:
-            self.audit.write(client, record.name, old, put.value, "done")
+            self._note(client, record, old, put, "done")
             if record.error is not None and record.error.reading.value:
                 record.error.show("")
             return

@@ -172,6 +172,7 @@ class _Reader:
             when_busy=said.get("when_busy", "refuse") if said["kind"] == "operation" else "refuse",
             described=True,
             is_dangerous=bool(said.get("dangerous")),
+            reads_only=bool(said.get("reads_only")),
         )
 
     def plain_command(self, info: Any) -> CommandSpec | None:

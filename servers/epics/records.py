@@ -159,6 +159,7 @@ class Record:
         takes_anything: a put of any value runs it (a command without arguments).
         level: who may write, ``operator`` or ``expert``.
         is_dangerous: a put runs something that a person is to be asked about before.
+        reads_only: a put runs something that changes nothing.
         period: s, the longest silence that the device promises; None when it speaks on change only.
         error: the record that shows the last refusal of this one.
         result: the record that shows the last result of a command.
@@ -166,7 +167,7 @@ class Record:
 
     __slots__ = (
         "_listeners", "_reading", "call", "error", "facts", "handler", "is_dangerous", "kind", "level", "max_length",
-        "name", "period", "rank", "result", "takes_anything", "text_limit",
+        "name", "period", "rank", "reads_only", "result", "takes_anything", "text_limit",
     )  # fmt: skip
 
     def __init__(
@@ -190,6 +191,7 @@ class Record:
         self.facts = facts or Facts()
         self.handler, self.takes_anything, self.level = handler, takes_anything, level
         self.is_dangerous, self.period = is_dangerous, period
+        self.reads_only = False
         self.call: PutHandler | None = None
         self.error: Record | None = None
         self.result: Record | None = None

@@ -21,7 +21,7 @@ PV = "CRYO1:TemperatureD"
 @pytest.fixture
 def page(browser: Browser, facility: Facility) -> Iterator[Page]:  # noqa: F811 (the fixture)
     page = browser.new_context(viewport={"width": 1600, "height": 1000}).new_page()
-    page.goto(f"http://127.0.0.1:{8080 + facility.offset}/#/alarms")
+    page.goto(f"http://127.0.0.1:{8080 + facility.offset}/#/alarm-table")
     expect(page.locator(".alarm-badge")).to_be_visible(timeout=20_000)
     expect(page.locator(".alarms")).to_have_attribute("data-known", "true", timeout=20_000)
     yield page
@@ -89,6 +89,6 @@ def test_the_alarm_leads_to_its_trend(page: Page, facility: Facility) -> None:
         bounded(device, former)
     page.get_by_role("link", name="Trend").click()
     expect(page.locator(".trend-entry")).to_contain_text(PV)
-    page.goto(page.url.partition("#")[0] + "#/alarms")
+    page.goto(page.url.partition("#")[0] + "#/alarm-table")
     page.locator(f".alarm-row[data-alarm='{PV}']").get_by_role("button", name="Acknowledge").click()
     expect(page.locator(f".alarm-row[data-alarm='{PV}']")).to_have_count(0, timeout=10_000)

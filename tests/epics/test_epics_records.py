@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 from devices.core.errors import BadValueError, DiptychError, NotAllowedError, RangeError
 from servers.epics.access import Access, Client
 from servers.epics.alarm import GOOD, STATES, Alarm, Quality, Severity, Status, judge, judge_state
+from servers.epics.arguments import Arguments
 from servers.epics.audit import Audit
+from servers.epics.declaration import ArgumentSpec, CommandSpec
 from servers.epics.gate import Gate
 from servers.epics.records import Facts, Kind, Put, Reading, Record
 
@@ -186,3 +190,26 @@ def test_a_put_that_goes_on_is_accepted_before_it_is_done() -> None:
 def test_a_record_without_a_value_says_so() -> None:
     assert Record("A", Kind.FLOAT64).reading.alarm.status == Status.UDF
     assert Record("A", Kind.STRING, value="").reading.alarm is GOOD
+
+
+def test_what_only_reads_is_not_in_the_audit_unless_it_is_refused(tmp_path: Path) -> None:
+    record = Record("MIRROR1:ListPVs", Kind.INT32, value=0, handler=lambda put: put.finish(), takes_anything=True)
+    record.reads_only = True
+    gate = Gate(Access(), Audit(tmp_path / "audit.jsonl"))
+    assert gate.put(record, 1, HERE).done.exception() is None
+    gate.put(record, 1, Client("pva", "10.9.9.9"))
+    gate.audit.close()
+    (line,) = (tmp_path / "audit.jsonl").read_text().splitlines()
+    assert json.loads(line)["result"].startswith("NotAllowedError")
+
+
+@pytest.mark.parametrize(
+    ("limits", "begins_at"),
+    [((1, 4), 1), ((-5, -2), -2), ((-5, 5), 0), ((None, 4), 0), ((2, None), 2), ((None, None), 0)],
+)
+def test_an_argument_without_a_default_begins_at_the_number_nearest_to_zero_that_is_allowed(
+    limits: tuple[int | None, int | None], begins_at: int
+) -> None:
+    loop = ArgumentSpec("loop", Kind.INT32, 0, facts=Facts(limits=limits))
+    spec = CommandSpec("tune", "AutoTune", True, (loop,), None, "operator", "", "refuse", True)
+    assert Arguments("CRYO1:AutoTune", spec).records["loop"].reading.value == begins_at

@@ -60,7 +60,7 @@ class Alarms:
         self.server.put("ALARM:News", vtype="VLong", value=self.news)
 
 
-def shown(serve: Serve, visit: Visit, *alarms: dict[str, Any], where: str = "alarms", script: str = "") -> Any:
+def shown(serve: Serve, visit: Visit, *alarms: dict[str, Any], where: str = "alarm-table", script: str = "") -> Any:
     server = serve(main=panel(widget("label", 20, 20, 200, 20, text="Hall")))
     device = Alarms(server)
     device.show(*alarms)
@@ -97,7 +97,7 @@ def test_alarms_that_cannot_be_known_are_not_shown_as_none(serve: Serve, visit: 
 
 
 def test_a_facility_without_an_alarm_device_has_no_badge(serve: Serve, visit: Visit) -> None:
-    page = visit(serve(main=panel()), "alarms")
+    page = visit(serve(main=panel()), "alarm-table")
     expect(page.locator(".alarm-empty")).to_have_text("This facility has no alarm device.")
     expect(page.locator(".alarm-badge")).to_be_hidden()
 
@@ -122,7 +122,7 @@ def test_who_is_logged_in_is_not_asked_for_a_name(serve: Serve, visit: Visit) ->
     server.hello["person"] = {"name": "anna", "role": "operate", "logout": True}
     device = Alarms(server)
     device.show(alarm("A"))
-    page = visit(server, "alarms")
+    page = visit(server, "alarm-table")
     name = page.get_by_label("Your name")
     expect(name).to_have_value("anna")
     expect(name).to_have_attribute("readonly", "")

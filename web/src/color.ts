@@ -11,6 +11,7 @@ export interface Color {
 const SATURATED = 40;
 const DARKEST_ON_DARK = 75;
 const LEAST_CONTRAST = 70;
+const LEAST_LINE = 150; // brightness of a thin line in the dark
 
 function mirrored([red = 0, green = 0, blue = 0, alpha = 255]: Rgba): Rgba {
   const shifted = (to: (value: number) => number): Rgba => [
@@ -61,6 +62,18 @@ export function paint(value: Color, dark: boolean): string {
 export function readable(foreground: Color, background: Color): Color {
   const away = Math.abs(brightness(foreground.dark) - brightness(background.dark));
   return away < LEAST_CONTRAST ? { light: foreground.light, dark: legible(background).dark } : foreground;
+}
+
+/** A line that is seen on the ground of both rooms: one that was chosen for a light ground is made lighter in the dark. */
+export function visible(line: Color): Color {
+  const { dark } = line;
+  const lift = Math.max(0, LEAST_LINE - brightness(dark)) / 255;
+  const [red, green, blue] = dark.slice(0, 3).map((part) => Math.round(part + (255 - part) * lift)) as [
+    number,
+    number,
+    number,
+  ];
+  return { light: line.light, dark: [red, green, blue, dark[3] ?? 255] };
 }
 
 /** Black or white, whichever is legible on `value`. */

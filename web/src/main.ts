@@ -19,7 +19,7 @@ collectFaults();
 
 const LARGEST_SCALE = 2;
 const SMALLEST_SCALE = 0.25;
-const ALARMS = /^#\/?alarms$/;
+const ALARMS = /^#\/?alarm-table$/;
 
 const page = new Page();
 const head = new Head(page);

@@ -12,7 +12,7 @@ export class Badge {
 
   constructor(private readonly alarms: AlarmList) {
     this.horn = new Horn(() => this.draw());
-    this.element.href = "#/alarms";
+    this.element.href = "#/alarm-table";
     this.silence.addEventListener("click", () => this.horn.silence());
     alarms.watch(() => this.draw());
     this.draw();

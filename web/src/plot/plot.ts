@@ -2,7 +2,7 @@
 // sorted by x and share their x values, which instruments do not promise.
 
 import uPlot from "uplot";
-import { type Color, css, paint } from "../color";
+import { type Color, css, paint, visible } from "../color";
 import { make, px, setFont, setText } from "../dom";
 import { formatTime } from "../format";
 import type { Page } from "../page";
@@ -85,7 +85,7 @@ export class Plot {
     this.element.append(this.readout, this.remark);
     for (const trace of traces) {
       const mark = make("span", "mark");
-      mark.style.backgroundColor = css(trace.color);
+      mark.style.backgroundColor = css(visible(trace.color));
       this.entries.push(make("span", "entry", mark, trace.name));
     }
     this.legend.append(...this.entries);
@@ -247,7 +247,7 @@ export class Plot {
     for (const [row, trace] of this.traces.entries()) {
       const x = this.projection(chart, "x", this.options.x.log);
       const y = this.projection(chart, `y${trace.axis}`, this.options.ys[trace.axis]?.log ?? false);
-      const [to, color] = [{ x, y, ratio: uPlot.pxRatio }, paint(trace.color, dark)];
+      const [to, color] = [{ x, y, ratio: uPlot.pxRatio }, paint(visible(trace.color), dark)];
       paintBand(ctx, trace, to, color);
       paintTrace(ctx, trace, to, color);
       paintSeverities(ctx, trace, to, row, bbox.top + bbox.height);
