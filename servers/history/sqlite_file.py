@@ -7,7 +7,10 @@ PV, so that all rows of a PV lie together in the file without an index.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +21,10 @@ from numpy.typing import NDArray
 from devices.core.errors import ConfigurationError
 from servers.history.store import NANOSECONDS, Columns
 
+log = logging.getLogger(__name__)
+
 VERSION: Final = 1
+DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 PAGE_BYTES: Final = 8192
 BLOCK_NS: Final = 600 * NANOSECONDS
 HOUR_NS: Final = 3600 * NANOSECONDS
@@ -70,13 +76,27 @@ def row_of(journal_id: int) -> int:
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """The file for its one writer, made where there is none.
+    """The file for its one writer, made where there is none; a damaged one is set aside, and what comes is recorded.
 
     Raises:
         ConfigurationError: it is of another version of this program.
         sqlite3.Error: it cannot be opened.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _opened(path)
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF not in DAMAGED:  # the low byte is what it is, the others say where
+            raise
+        mark = time.strftime("damaged-%Y%m%dT%H%M%S")
+        log.error("%s is damaged (%s): set aside as %s.%s, a new one begins", path, error, path.name, mark)
+        for ending in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + ending).rename(path.with_name(f"{path.name}.{mark}{ending}"))
+    return _opened(path)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")

@@ -261,3 +261,17 @@ class Clock:
 
     def pass_s(self, seconds: float) -> None:
         self._now += seconds
+
+
+@pytest.mark.parametrize("damaged", [b"no database at all " * 1000, b"SQLite format 3\0" + bytes(range(256)) * 64])
+def test_a_damaged_file_is_set_aside_and_recording_goes_on(tmp_path: Path, damaged: bytes) -> None:
+    file = tmp_path / "history.sqlite"
+    file.write_bytes(damaged)
+    with closing(SqliteStore(file)) as store:
+        fill(store, 10)
+    (aside,) = tmp_path.glob("history.sqlite.damaged-*")
+    assert aside.read_bytes() == damaged
+    with closing(SqliteStore(file)) as store:
+        (newest,) = store.latest(["T0:Value"])
+        assert newest is not None
+        assert newest.value == 9.0
