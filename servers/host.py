@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ log = logging.getLogger("diptych.host")
 STANDSTILL = 20.0
 #: How often new listening sockets are looked for, s.
 SOCKET_SCAN = 0.5
+COMPARED_AT = (2, 20)  # so many scans after the subscriptions, configurations are read once more
 
 
 def device_class(import_path: str) -> type[Device]:
@@ -209,8 +210,12 @@ class Host:
                     log.error("%s: configuration changes are not seen: %s", device.get_name(), error.args[0].desc)
             # By now Tango has made its sockets; what it makes later is found in time, too.
             limit_patience()
+            scans = 0
             while not self._stop.wait(SOCKET_SCAN):
                 limit_patience()
+                scans += 1
+                if scans in COMPARED_AT:
+                    _compare_configurations(devices)
             for device in devices:
                 device.unsubscribe_configuration()
 
@@ -267,3 +272,11 @@ def serve(
         tango_port=ports["tango"] if file_mode else 0,
     )
     return host.run()
+
+
+def _compare_configurations(devices: Iterable[TangoDevice]) -> None:
+    for device in devices:
+        try:
+            device.compare_configuration()
+        except tango.DevFailed as error:
+            log.warning("%s: its configuration cannot be read: %s", device.get_name(), error.args[0].desc)

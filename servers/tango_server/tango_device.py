@@ -201,6 +201,14 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
                 )
         self._config_events = proxy
 
+    def compare_configuration(self) -> None:
+        """Adopt what was changed while the subscriptions were on their way: such events are lost."""
+        if self.model is None or self._config_events is None:
+            return
+        names = [name for name, live in self.model.attributes.items() if live.spec.datatype.is_number]
+        for info in self._config_events.get_attribute_config_ex(names) if names else ():
+            self._adopt_configuration(info.name, info)
+
     def unsubscribe_configuration(self) -> None:
         """End what :meth:`subscribe_configuration` began."""
         proxy, self._config_events = self._config_events, None
@@ -212,14 +220,16 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
             self._config_numbers.clear()
 
     def _on_configuration(self, name: str, event: tango.AttrConfEventData) -> None:
+        if not event.err:
+            self._adopt_configuration(name, event.attr_conf)
+
+    def _adopt_configuration(self, name: str, config: Any) -> None:
         model = self.model
-        if event.err or model is None or name not in model.attributes:
+        if model is None or name not in model.attributes:
             return
         # The loop may have ended with the server.
         with contextlib.suppress(RuntimeError):
-            self.loop_thread.loop.call_soon_threadsafe(
-                configuration.adopt_event, model.attributes[name], event.attr_conf
-            )
+            self.loop_thread.loop.call_soon_threadsafe(configuration.adopt_event, model.attributes[name], config)
 
     def _put(self, name: str, value: Any) -> None:
         model = self._working()

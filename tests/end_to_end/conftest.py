@@ -1,4 +1,4 @@
-"""One real facility for the tests of a module."""
+"""One real facility, shared by the modules of a worker; a module that ends it has one of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.support.demo_facility import Facility, free_offset, started, stopped
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def facility(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facility]:
     running = started(tmp_path_factory.mktemp("facility") / "state", free_offset())
     try:

@@ -81,7 +81,7 @@ def test_every_page_says_how_many_alarms_there_are_and_leads_to_them(serve: Serv
     expect(badge).to_have_text("No alarms")
     device.show(alarm("CRYO1:TemperatureA"), alarm("SAXS1:State", "INVALID", "ACKNOWLEDGED"), news=1)
     expect(badge).to_have_text("2 alarms, INVALID, 1 new")
-    expect(badge).to_have_attribute("data-sev", "INVALID")
+    expect(badge).to_have_attribute("data-worst", "INVALID")
     device.show(alarm("A", "MINOR", "ACKNOWLEDGED"), alarm("B", "MAJOR", "SHELVED"))
     expect(badge).to_have_text("1 alarm, MINOR")
     badge.click()

@@ -66,7 +66,7 @@ def test_init_connects_again_and_never_writes_to_the_hardware(tmp_path: Path) ->
         config = proxy.get_attribute_config("temperature")
         config.alarms.max_alarm = "99"
         proxy.set_attribute_config(config)
-        wait_until(lambda: proxy.state() == tango.DevState.ALARM, 2.0, "limits are still adopted after Init")
+        wait_until(lambda: proxy.state() == tango.DevState.ALARM, 10.0, "limits are still adopted after Init")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

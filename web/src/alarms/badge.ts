@@ -23,7 +23,7 @@ export class Badge {
     this.element.hidden = !this.alarms.exists;
     if (!table) {
       setText(this.element, "Alarms unknown");
-      setAttribute(this.element, "data-sev", "DISCONNECTED");
+      setAttribute(this.element, "data-worst", "DISCONNECTED");
       this.element.title = this.alarms.problem;
       this.silence.hidden = true;
       return;
@@ -36,7 +36,7 @@ export class Badge {
         ...(fresh ? [`${fresh} new`] : []),
       ].join(", "),
     );
-    setAttribute(this.element, "data-sev", worst === "NO_ALARM" ? "NONE" : worst);
+    setAttribute(this.element, "data-worst", worst === "NO_ALARM" ? "NONE" : worst);
     setAttribute(this.element, "data-new", fresh ? "" : undefined);
     this.element.title = "All alarms";
     this.horn.hear(news, fresh > 0);
