@@ -12,7 +12,7 @@ up: $(STAMP)
 	@exec $(BIN)/diptych up $(FACILITY)
 
 test: $(STAMP)
-	$(BIN)/pytest -n 3 --dist loadfile -m "not slow and not production"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not production"
 
 # With MariaDB and the C++ Tango database, private ones; as root on Debian their packages are installed first.
 test-production: $(STAMP)
