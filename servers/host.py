@@ -201,23 +201,26 @@ class Host:
     def _watch_configuration(self) -> None:
         with tango.EnsureOmniThread():
             devices = self._devices()
-            for device in devices:
-                if self._stop.is_set():
-                    return
-                try:
-                    device.subscribe_configuration(self._reachable(device.get_name()))
-                except tango.DevFailed as error:
-                    log.error("%s: configuration changes are not seen: %s", device.get_name(), error.args[0].desc)
+            waiting = [device for device in devices if not self._follows_configuration(device)]
             # By now Tango has made its sockets; what it makes later is found in time, too.
             limit_patience()
             scans = 0
             while not self._stop.wait(SOCKET_SCAN):
                 limit_patience()
+                waiting = [device for device in waiting if not self._follows_configuration(device)]
                 scans += 1
                 if scans in COMPARED_AT:
                     _compare_configurations(devices)
             for device in devices:
                 device.unsubscribe_configuration()
+
+    def _follows_configuration(self, device: TangoDevice) -> bool:
+        """Whether its configuration is followed now, or cannot be."""
+        try:
+            return self._stop.is_set() or device.subscribe_configuration(self._reachable(device.get_name()))
+        except tango.DevFailed as error:
+            log.error("%s: configuration changes are not seen: %s", device.get_name(), error.args[0].desc)
+            return True
 
     def _reachable(self, device: str) -> str:
         if self.tango_host is not None:

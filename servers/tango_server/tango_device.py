@@ -181,32 +181,37 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
             except tango.DevFailed as error:
                 self._log().warning("the unit of %s is not told to Tango: %s", live.name, error.args[0].desc)
 
-    def subscribe_configuration(self, device: str) -> None:
+    def subscribe_configuration(self, device: str) -> bool:
         """Adopt limits and bounds that a client changes by ``set_attribute_config`` while the device runs.
+
+        False, and nothing is done, while there is no device: its properties are at fault, or Init makes it anew.
 
         Args:
             device: the name by which this process reaches the device, with the database's address or ``#dbase=no``.
         """
-        if self.model is None:
-            return
+        model = self.model
+        if model is None:
+            return False
         proxy = tango.DeviceProxy(device)
         # One subscription that waits: afterwards Tango has made its event socket (see ``stuck_clients``).
         kind = tango.EventType.ATTR_CONF_EVENT
         self._config_numbers = [proxy.subscribe_event("alarm_summary", kind, lambda event: None)]
-        for name, live in self.model.attributes.items():
+        for name, live in model.attributes.items():
             if live.spec.datatype.is_number:
                 callback = functools.partial(self._on_configuration, name)
                 self._config_numbers.append(
                     proxy.subscribe_event(name, kind, callback, sub_mode=tango.EventSubMode.AsyncRead)
                 )
         self._config_events = proxy
+        return True
 
     def compare_configuration(self) -> None:
         """Adopt what was changed while the subscriptions were on their way: such events are lost."""
-        if self.model is None or self._config_events is None:
+        model, proxy = self.model, self._config_events
+        if model is None or proxy is None:
             return
-        names = [name for name, live in self.model.attributes.items() if live.spec.datatype.is_number]
-        for info in self._config_events.get_attribute_config_ex(names) if names else ():
+        names = [name for name, live in model.attributes.items() if live.spec.datatype.is_number]
+        for info in proxy.get_attribute_config_ex(names) if names else ():
             self._adopt_configuration(info.name, info)
 
     def unsubscribe_configuration(self) -> None:

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.page.fake_server import FakeServer, trend
 from tests.page.panel_text import panel, widget
+from tests.page.test_renderer_writes import until
 
 Serve = Callable[..., FakeServer]
 Visit = Callable[..., Page]
@@ -96,7 +97,7 @@ def test_trends_go_into_the_past_and_ask_for_what_is_there(serve: Serve, visit: 
     assert float(asked["to"]) - float(asked["from"]) == 28_800
     page.mouse.wheel(0, -400)
     page.wait_for_function("() => !location.hash.includes('span=28800')")
-    assert float(server.asked[-1]["to"]) - float(server.asked[-1]["from"]) < 20_000
+    until(lambda: float(server.asked[-1]["to"]) - float(server.asked[-1]["from"]) < 20_000, page, "less is asked for")
     page.get_by_role("button", name="Now").click()
     page.wait_for_function("() => !location.hash.includes('to=')")
     page.get_by_label("Name of a PV to add").fill("P")
