@@ -12,7 +12,13 @@ from tests.page.conftest import ARGUMENTS, CHROMIUM
 from tests.support.demo_facility import Facility, free_offset, started, stopped
 from tests.support.serving import ROOT
 
-PANELS = {"overview": (1340, 360), "cryocon": (1280, 720), "saxs": (1280, 780), "gen/cryo_cryocon_1": (1100, 900)}
+PANELS = {
+    "overview": (1340, 500),
+    "cryocon": (1280, 720),
+    "saxs": (1280, 780),
+    "gen/cryo_cryocon_1": (1100, 900),
+    "health": (1480, 700),
+}
 SETTLE = 20_000.0  # ms, so that curves have a past
 COLORS = 128  # of a picture: small files, and panels have few colours
 
