@@ -35,6 +35,7 @@ HIGH_WATER, LOW_WATER = 1 << 20, 1 << 18  # bytes waiting to be read by a client
 HEADER = struct.Struct(">HHHHII")
 EXTENSION = struct.Struct(">II")
 EVENT = 1  # CA_PROTO_EVENT_ADD
+MAX_LEFT = 10_000  # sids that are remembered after their channels were disconnected
 KNOWN = frozenset(Commands[ca.CLIENT])  # numbers of the messages that a client may send
 READ_ONLY, READ_WRITE = AccessRights.READ, AccessRights.READ | AccessRights.WRITE
 
@@ -80,6 +81,7 @@ class Circuit(asyncio.Protocol):
         self.server = server
         self.channels: dict[int, Channel] = {}
         self.subscriptions: dict[int, tuple[View, Subscription]] = {}
+        self._left: dict[int, None] = {}  # sids of channels that the server has disconnected, newest last
         self._stale: dict[int, None] = {}
         self._outbox: list[bytes] = []
         self._paused = False
@@ -129,6 +131,8 @@ class Circuit(asyncio.Protocol):
             if missing:
                 self._check_begun(missing)
             for command in commands:
+                if getattr(command, "sid", None) in self._left:
+                    continue  # it was on its way when the channel was disconnected; the client knows by now
                 self._core.process_command(command)
                 answer = self._answers.get(type(command))
                 if answer is not None:
@@ -176,7 +180,10 @@ class Circuit(asyncio.Protocol):
             if gone(channel.view):
                 self._drop_subscriptions(sid)
                 del self.channels[sid]
+                self._left[sid] = None
                 self._reply(channel.core.disconnect())
+        while len(self._left) > MAX_LEFT:
+            del self._left[next(iter(self._left))]
         self.flush()
 
     def refresh_rights(self) -> None:
@@ -228,6 +235,7 @@ class Circuit(asyncio.Protocol):
             self._reply(ca.CreateChFailResponse(cid=command.cid))
             return
         rights, sid = self._rights(view), self._core.new_channel_id()
+        self._left.pop(sid, None)
         self.channels[sid] = Channel(view, self._core.channels[command.cid], rights)
         self._reply(
             ca.AccessRightsResponse(cid=command.cid, access_rights=rights),

@@ -274,6 +274,21 @@ def test_a_removed_record_disconnects_its_channels_only(bench: Bench) -> None:
         assert client.read("T").data[0] == 7
 
 
+def test_a_question_to_a_channel_that_was_just_disconnected_costs_no_other_channel(bench: Bench) -> None:
+    bench.publish("T", 320.5)
+    with RawClient(bench.server.port) as client:
+        gone, stays = client.channel("T"), client.channel("S")
+        bench.server.remove(["T"])
+        assert client.wait_for(ca.ServerDisconnResponse).cid == gone.cid
+        # As they would have been on their way: a read, a put, a subscription, its end, the end of the channel.
+        for command, size in ((15, 0), (19, 8), (1, 16), (2, 0), (12, 0)):
+            client.socket.sendall(struct.pack(">HHHHII", command, size, 6, 1, gone.sid, 7) + bytes(size))
+        assert client.read(stays).data.size
+        client.socket.sendall(struct.pack(">HHHHII", 15, 0, 6, 1, 99_999, 7))  # one that never was
+        with pytest.raises(ConnectionError):
+            client.read(stays)
+
+
 @pytest.mark.parametrize(
     "rubbish",
     [
