@@ -110,7 +110,7 @@ def test_a_change_at_the_front_panel_moves_setpoint_and_readback(proxy: tango.De
         read = proxy.read_attribute("temperature")
         return bool(read.value == read.w_value == 95.0)
 
-    wait_until(moved, 2.0, "the poll sees the front panel")
+    wait_until(moved, 10.0, "the poll sees the front panel")
 
 
 def test_a_value_outside_the_limits_is_refused_and_nothing_moves(proxy: tango.DeviceProxy) -> None:

@@ -70,8 +70,8 @@ def test_an_operation_gives_its_id_at_once_and_its_result_at_the_end(proxy: tang
         proxy.expose(1.0)
     assert raised.value.args[0].reason == "BusyError"
     assert operation_id in raised.value.args[0].desc
-    wait_until(lambda: 20.0 < proxy.progress < 100.0, 2.0, "progress is seen")
-    wait_until(lambda: status(proxy, operation_id)["state"] == "DONE", 3.0)
+    wait_until(lambda: 20.0 < proxy.progress < 100.0, 10.0, "progress is seen")
+    wait_until(lambda: status(proxy, operation_id)["state"] == "DONE", 10.0)
     assert status(proxy, operation_id)["result"] == {"seconds": 1.0}
     assert json.loads(proxy.operation_result) == {"seconds": 1.0}
     assert proxy.operation == ""
@@ -81,7 +81,7 @@ def test_an_operation_gives_its_id_at_once_and_its_result_at_the_end(proxy: tang
 def test_abort_does_not_wait_for_the_operation(proxy: tango.DeviceProxy, server: Server) -> None:
     operation_id = proxy.expose(60.0)
     server.proxy().abort("")
-    wait_until(lambda: status(proxy, operation_id)["state"] == "ABORTED", 2.0)
+    wait_until(lambda: status(proxy, operation_id)["state"] == "ABORTED", 10.0)
     assert proxy.state() != tango.DevState.RUNNING
 
 
@@ -96,7 +96,7 @@ def test_the_going_away_of_its_client_does_not_end_an_operation(server: Server) 
     operation_id = first.expose(0.3)
     del first
     again = server.proxy()
-    wait_until(lambda: status(again, operation_id)["state"] == "DONE", 3.0)
+    wait_until(lambda: status(again, operation_id)["state"] == "DONE", 10.0)
 
 
 def test_a_pipeline_takes_its_frame_from_an_attribute_and_publishes_its_output(proxy: tango.DeviceProxy) -> None:

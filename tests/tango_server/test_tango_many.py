@@ -83,18 +83,18 @@ def test_devices_of_one_class_do_not_share_values(port: int) -> None:
 def test_an_operation_of_one_device_leaves_the_others_alone(port: int) -> None:
     first, second = proxy(port, "many/everything/1"), proxy(port, "many/everything/2")
     first.expose(60.0)
-    wait_until(lambda: first.state() == tango.DevState.RUNNING, 2.0)
+    wait_until(lambda: first.state() == tango.DevState.RUNNING, 10.0)
     assert second.state() == tango.DevState.ON
     second.expose(0.05)
     first.abort("")
-    wait_until(lambda: first.state() == tango.DevState.ON, 3.0)
+    wait_until(lambda: first.state() == tango.DevState.ON, 10.0)
 
 
 def test_classes_side_by_side_serve_what_is_theirs(port: int) -> None:
     stress = proxy(port, "many/stress/1")
     assert stress.info().dev_class == "Stress"
     stress.publish_all(0.3)
-    wait_until(lambda: (stress.published or 0) > 10, 3.0)
+    wait_until(lambda: (stress.published or 0) > 10, 10.0)
     assert proxy(port, "many/everything/3").info().dev_class == "Everything"
 
 
