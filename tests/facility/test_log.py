@@ -40,7 +40,12 @@ def test_what_happens_is_followed(bench: Up, tmp_path: Path) -> None:
     words = [*DIPTYCH, "log", "--follow", "--level", "WARNING", "--state-dir", str(bench.state_dir)]
     with output.open("wb") as file:
         following = subprocess.Popen(
-            words, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}
+            words,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+            # Tests that run in the background of a shell ignore SIGINT, and what they start would, too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         before = bench.pid("heater")
