@@ -207,8 +207,9 @@ class Host:
             scans = 0
             while not self._stop.wait(SOCKET_SCAN):
                 limit_patience()
-                waiting = [device for device in waiting if not self._follows_configuration(device)]
-                scans += 1
+                still = [device for device in waiting if not self._follows_configuration(device)]
+                scans = scans + 1 if len(still) == len(waiting) else 0
+                waiting = still
                 if scans in COMPARED_AT:
                     _compare_configurations(devices)
             for device in devices:

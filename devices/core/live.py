@@ -140,6 +140,18 @@ class LiveAttribute(Generic[T]):
         else:
             self._accept(Reading(converted, at, quality, reason))
 
+    def publish_change(self, value: T, quality: Quality = Quality.VALID) -> None:
+        """Publish a value, in the attribute's unit, unless it and the quality are what is shown already.
+
+        For what is computed again and again; a poll of hardware publishes, which tells that the value is new.
+
+        Raises:
+            BadValueError, RangeError: the value does not fit the declaration.
+        """
+        converted = self.spec.datatype.convert(value, self.spec.name)
+        if self._said is not quality or not _equal(converted, self.reading.value):
+            self.publish(value, quality=quality)
+
     def publish_invalid(self, reason: str, *, timestamp: float | None = None) -> None:
         """Publish that there is no valid value at present, and why."""
         self._bound = ""

@@ -10,15 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from devices.core.errors import NotAllowedError
-
-
-class Severity(enum.IntEnum):
-    """The severities of EPICS."""
-
-    NO_ALARM = 0
-    MINOR = 1
-    MAJOR = 2
-    INVALID = 3
+from servers.epics.alarm import Severity
 
 
 class Stand(enum.StrEnum):

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from devices.core.errors import BadValueError, ConfigurationError
-from servers.alarms.alarm import Manner, Severity
+from servers.alarms.alarm import Manner
 from servers.alarms.formula import Formula, Inputs, parse
+from servers.epics.alarm import Severity
 from servers.facility.document import read_json, read_yaml, schema_problems, with_lines
 from servers.facility.duration import seconds_of
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from devices.core.errors import BadValueError, UnknownNameError
-from servers.alarms.alarm import Alarm, Memory, Severity, Stand, Step
+from servers.alarms.alarm import Alarm, Memory, Stand, Step
 from servers.alarms.alarm_list import AlarmList, Rule
 from servers.alarms.first_values import FirstValues
 from servers.alarms.formula import Seen, UnknownInputError
 from servers.alarms.journal import Entry, Journal, entry
 from servers.alarms.watch import News
+from servers.epics.alarm import Severity
 from servers.facility.pv_list import ServedPv
 
 LONGEST_SHELF_S: Final = 7 * 86400.0
@@ -170,6 +171,7 @@ class Annunciator:
         self._keep()
 
     def unshelve(self, name: str, who: str) -> None:
+        """Have a shelved alarm back before its time; raises UnknownNameError, NotAllowedError."""
         alarm = self.alarm(name)
         self._note(alarm, alarm.unshelve(), who)
         self._keep()
@@ -183,6 +185,7 @@ class Annunciator:
         self._keep()
 
     def put_back(self, name: str, who: str) -> None:
+        """Put an alarm back into service; raises UnknownNameError, NotAllowedError."""
         alarm = self.alarm(name)
         self._note(alarm, alarm.put_back(), who)
         self._keep()

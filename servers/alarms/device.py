@@ -17,12 +17,13 @@ from devices.core import Device, Part, Properties, attribute, command, poll, set
 from devices.core.errors import DiptychError, NotConnectedError
 from devices.core.live import LiveAttribute
 from devices.core.reading import Quality
-from servers.alarms.alarm import Alarm, Memory, Severity, Stand
+from servers.alarms.alarm import Alarm, Memory, Stand
 from servers.alarms.alarm_list import AlarmList, read_alarm_list
 from servers.alarms.annunciator import Annunciator
 from servers.alarms.journal import Journal
 from servers.alarms.notices import Notices
 from servers.alarms.watch import Watch
+from servers.epics.alarm import Severity
 from servers.facility.pv_list import ServedPv, served_pvs
 
 ROWS: Final = 40
@@ -227,7 +228,7 @@ class AlarmFacility(Device):
         self.news.publish(found.news_count)
         rules = [f"{name}: {text}" for name, text in found.problems.items()]
         self.problem.publish("; ".join(filter(None, (*rules, found.journal_problem, self._notices.problem))))
-        _publish_new(self.table, [json.dumps(each) for each in found.everything()[:MOST_IN_TABLE]])
+        self.table.publish_change(tuple(json.dumps(each) for each in found.everything()[:MOST_IN_TABLE]))
         listed = found.listed
         for number, row in enumerate(self.rows):
             _fill(row, listed[number] if number < len(listed) else None)
@@ -250,11 +251,6 @@ class AlarmFacility(Device):
         return read_alarm_list(file) if file else AlarmList()
 
 
-def _publish_new(live: LiveAttribute[Any], value: Any, quality: Quality = Quality.VALID) -> None:
-    if live.reading.value != value or live.reading.quality != quality:
-        live.publish(value, quality=quality)
-
-
 def _fill(row: Row, alarm: Alarm | None) -> None:
     memory = alarm.memory if alarm else Memory()
     values: dict[LiveAttribute[Any], Any] = {
@@ -267,4 +263,4 @@ def _fill(row: Row, alarm: Alarm | None) -> None:
         row.guidance: alarm.manner.guidance if alarm else "",
     }
     for live, value in values.items():
-        _publish_new(live, value, QUALITIES[memory.severity] if live is row.severity else Quality.VALID)
+        live.publish_change(value, QUALITIES[memory.severity] if live is row.severity else Quality.VALID)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from servers.alarms.alarm import Severity
 from servers.alarms.formula import Seen
+from servers.epics.alarm import Severity
 
 PATIENCE_S: Final = 5.0  # then it is believed
 

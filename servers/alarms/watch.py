@@ -80,7 +80,9 @@ class Watch:
                 continue
             while (update := subscription.monitor.pop()) is not None:
                 if isinstance(update, Value):
-                    news.append(_news(subscription, update))
+                    found = _news(subscription, update)
+                    if update.alarm.status != UNDEFINED_STATUS:  # what was not read yet says nothing
+                        news.append(found)
                 elif isinstance(update, Disconnected):
                     lost = Seen(subscription.value, is_connected=False)
                     news.append(News(subscription.pv, lost, "the PV is not served"))
@@ -119,7 +121,7 @@ def _news(subscription: _Subscription, update: Value) -> News:
             if update.changed("display.units"):
                 subscription.unit = update.display.units
     severity = min(alarm.severity, 3)
-    is_connected = not (severity == 3 and alarm.status in (LINK_STATUS, UNDEFINED_STATUS))
+    is_connected = not (severity == 3 and alarm.status == LINK_STATUS)
     return News(
         subscription.pv,
         Seen(subscription.value, label, severity, is_connected),

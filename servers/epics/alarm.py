@@ -14,6 +14,8 @@ Bounds = tuple[float | None, float | None]
 
 
 class Severity(enum.IntEnum):
+    """How bad it is; the numbers are those of EPICS (alarm.h)."""
+
     NO_ALARM = 0
     MINOR = 1
     MAJOR = 2

@@ -8,11 +8,10 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from devices.core import Device, Part, Properties, Quality, attribute, poll, setting
 from devices.core.errors import NotConnectedError
-from devices.core.live import LiveAttribute
 from servers.health.processes import ProcessFigures, ProcessState, processes
 
 ROWS: Final = 24
@@ -83,38 +82,32 @@ class Health(Device):
         if len(found) > ROWS:
             lines.append(f"{len(found) - ROWS} processes more than there are rows")
         hung = any(each.state is ProcessState.HUNG for each in found)
-        show(self.processes, len(found))
-        show(self.running, sum(each.state is ProcessState.RUNNING for each in found))
-        show(self.restarts, sum(each.restarts for each in found))
-        show(self.cpu, round(sum(percents), 1))
-        show(self.resident_memory, round(sum(each.memory_bytes for each in found) / 1e6))
-        show(self.load, round(os.getloadavg()[0], 2))
-        show(self.disk_free, round(shutil.disk_usage(self.properties.state_dir).free / 1e9, 1))
-        show(self.problem, "; ".join(lines), Quality.ALARM if hung else Quality.VALID)
+        self.processes.publish_change(len(found))
+        self.running.publish_change(sum(each.state is ProcessState.RUNNING for each in found))
+        self.restarts.publish_change(sum(each.restarts for each in found))
+        self.cpu.publish_change(round(sum(percents), 1))
+        self.resident_memory.publish_change(round(sum(each.memory_bytes for each in found) / 1e6))
+        self.load.publish_change(round(os.getloadavg()[0], 2))
+        self.disk_free.publish_change(round(shutil.disk_usage(self.properties.state_dir).free / 1e9, 1))
+        self.problem.publish_change("; ".join(lines), Quality.ALARM if hung else Quality.VALID)
 
 
 NOBODY: Final = ProcessFigures("", ProcessState.EMPTY)
 
 
 def _fill(row: Row, figures: ProcessFigures, percent: float) -> None:
-    show(row.name, figures.name)
-    show(row.state, figures.state, QUALITIES.get(figures.state, Quality.VALID))
-    show(row.pid, figures.pid)
-    show(row.uptime, float(round(figures.uptime_s)))
-    show(row.cpu, round(percent, 1))
-    show(row.memory, round(figures.memory_bytes / 1e6, 1))
-    show(row.restarts, figures.restarts)
-    show(row.lag, round(1e3 * (figures.lag_s or 0.0), 1))
-    show(row.age, float(round(figures.beat_age_s or 0.0)))
-    show(row.beats, figures.beats)
-    show(row.threads, figures.threads)
-    show(row.files, figures.files)
-
-
-def show(live: LiveAttribute[Any], value: Any, quality: Quality = Quality.VALID) -> None:
-    """Publish what has changed."""
-    if live.reading.value != value or live.reading.quality is not quality:
-        live.publish(value, quality=quality)
+    row.name.publish_change(figures.name)
+    row.state.publish_change(figures.state, QUALITIES.get(figures.state, Quality.VALID))
+    row.pid.publish_change(figures.pid)
+    row.uptime.publish_change(float(round(figures.uptime_s)))
+    row.cpu.publish_change(round(percent, 1))
+    row.memory.publish_change(round(figures.memory_bytes / 1e6, 1))
+    row.restarts.publish_change(figures.restarts)
+    row.lag.publish_change(round(1e3 * (figures.lag_s or 0.0), 1))
+    row.age.publish_change(float(round(figures.beat_age_s or 0.0)))
+    row.beats.publish_change(figures.beats)
+    row.threads.publish_change(figures.threads)
+    row.files.publish_change(figures.files)
 
 
 def _percent(now: float, figures: ProcessFigures, before: tuple[float, float] | None) -> float:

@@ -15,6 +15,7 @@ from servers.facility.environment import facility_environment
 from servers.facility.facility_file import Facility
 from servers.facility.pulse import Pulse
 from servers.facility.pv_list import ServedPv, served_pvs
+from servers.garbage import collect_apart
 from servers.history.archive_list import ArchiveList, read_archive_list
 from servers.history.place import backlog_of, folder_of, open_store, settings_of, state_file
 from servers.history.recorder import Recorder
@@ -37,6 +38,7 @@ def run(facility: Facility, tango_host: str) -> None:
     settings = settings_of(facility)
     archive = read_archive_list(settings.archive) if settings.archive else ArchiveList()
     leash.attach()
+    collect_apart()
     log_to_stderr()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

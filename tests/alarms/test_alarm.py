@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from devices.core.errors import NotAllowedError
-from servers.alarms.alarm import Alarm, Manner, Memory, Severity, Stand, Step
+from servers.alarms.alarm import Alarm, Manner, Memory, Stand, Step
+from servers.epics.alarm import Severity
 
 MINOR, MAJOR, NO_ALARM = Severity.MINOR, Severity.MAJOR, Severity.NO_ALARM
 HOT = "93.5 K: above 90 K"

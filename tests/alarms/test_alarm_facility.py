@@ -118,7 +118,7 @@ def test_an_alarm_is_seen_and_acknowledged_alike_over_tango_and_epics_and_outliv
     assert clients.alarms() == {}
 
     clients.heat(371.5)
-    until_equal(lambda: clients.alarms(), {name: ("MAJOR", "UNACKNOWLEDGED", False)}, "the alarm, over Tango", 10.0)
+    until_equal(lambda: clients.alarms(), {name: ("MAJOR", "UNACKNOWLEDGED", False)}, "the alarm, over Tango", 30.0)
     wait_until(lambda: facility.get("ALARM:ROW01:Name") == name, 10.0, "the alarm, as a PV")
     assert "371.5 K" in facility.get("ALARM:ROW01:Text")
     assert facility.get("ALARM:ROW01:Guidance") == "Switch the kettle off."

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from devices.core.errors import ConfigurationError
-from servers.alarms.alarm import Manner, Severity
+from servers.alarms.alarm import Manner
 from servers.alarms.alarm_list import AlarmList, Recipient, read_alarm_list
 from servers.alarms.formula import Seen
+from servers.epics.alarm import Severity
 from tests.support.serving import ROOT
 
 GOOD = """

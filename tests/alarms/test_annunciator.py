@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from devices.core.errors import BadValueError, NotAllowedError, UnknownNameError
-from servers.alarms.alarm import Severity, Stand
+from servers.alarms.alarm import Stand
 from servers.alarms.alarm_list import AlarmList, read_alarm_list
 from servers.alarms.annunciator import Annunciator, Notice
 from servers.alarms.formula import Seen
 from servers.alarms.journal import Journal
 from servers.alarms.watch import News
+from servers.epics.alarm import Severity
 from servers.facility.pv_list import ServedPv
 
 CRYO, SAXS = "cryo/cryocon/1", "saxs/detector/1"

@@ -190,6 +190,20 @@ def test_change_and_archive_events_have_their_own_dead_bands() -> None:
     assert all(event for _, _, event in listener.heard), "nobody is called for a silent reading"
 
 
+def test_what_is_computed_again_is_published_only_when_it_differs() -> None:
+    oven = Oven()
+    heard: list[Any] = []
+    for live in (oven.temperature, oven.heat):
+        live.subscribe(lambda _, reading, __: heard.append(reading.quality))
+    for _ in range(3):
+        oven.temperature.publish_change(115.0)  # within its warning: judged, what was said stays VALID
+        oven.heat.publish_change([1.0, 2.0])
+    assert heard == [Quality.WARNING, Quality.VALID]
+    oven.temperature.publish_change(115.0, Quality.ALARM)
+    oven.heat.publish_change([2.0, 1.0])
+    assert heard[2:] == [Quality.ALARM, Quality.VALID]
+
+
 def test_who_acts_on_an_event_finds_the_state_that_goes_with_it() -> None:
     oven = Oven()
     oven.set_state(DeviceState.ON)
