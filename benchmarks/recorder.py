@@ -1,0 +1,53 @@
+"""The recorder end to end: what 10 000 PVs at 1 Hz cost, from their PVAccess updates to the store.
+
+The peer does nothing but receive: a p4p client that takes the values and keeps none. ``python -m benchmarks recorder``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import time
+
+import psutil
+
+from benchmarks.figure import Figure
+from benchmarks.worker import Worker, free_ports
+
+PVS = 10_000
+SETTLE_S = 60.0
+SECONDS = 20.0
+
+
+def run() -> list[Figure]:
+    """The share of a core of the recorder, and how many of the values it wrote."""
+    ours, kept = _share("benchmarks.recorder_worker")
+    peer, _ = _share("benchmarks.recorder_peer")
+    name = "history: recording 10 000 PVs at 1 Hz"
+    return [
+        Figure(f"{name}, share of a core (peer: received only)", ours, "%", peer, below=20.0),
+        Figure(f"{name}, values kept", 100 * kept / (PVS * SECONDS), "%"),
+    ]
+
+
+def _share(module: str) -> tuple[float, int]:
+    """What a process takes of a core, %, and how many values it has kept meanwhile."""
+    ports = free_ports()
+    with tempfile.TemporaryDirectory(prefix="recorder-") as folder, contextlib.ExitStack() as stack:
+        source = Worker("benchmarks.recorder_source", str(PVS), json.dumps(ports), environment={})
+        stack.enter_context(source).answer()
+        worker = stack.enter_context(Worker(module, str(PVS), json.dumps(ports), folder, environment={}))
+        settled = time.monotonic() + SETTLE_S
+        before = worker.ask("kept")["written"]
+        while time.monotonic() < settled:  # until all are connected and come once a second
+            time.sleep(5.0)
+            now = worker.ask("kept")["written"]
+            if now - before >= 4 * PVS:
+                break
+            before = now
+        process = psutil.Process(worker.pid)
+        first, cpu = worker.ask("kept")["written"], sum(process.cpu_times()[:2])
+        time.sleep(SECONDS)
+        used = sum(process.cpu_times()[:2]) - cpu
+        return 100 * used / SECONDS, worker.ask("kept")["written"] - first
