@@ -1,0 +1,1 @@
+"""The leash: the ZeroMQ service of a SAXS detector, for the clients of the Saxsdog network."""
