@@ -1,4 +1,4 @@
-# make up: a whole facility (FACILITY=dbconfig/demo.json); make test; make lint. Everything installs itself into .venv,
+# make up: a whole facility (FACILITY=dbconfig/demo.json); make test, make test-long; make lint. Everything installs itself into .venv,
 # but for the Debian packages of make test-production.
 
 PYTHON   ?= python3
@@ -6,13 +6,17 @@ FACILITY ?= dbconfig/demo.json
 BIN      := .venv/bin
 STAMP    := .venv/.installed
 
-.PHONY: up test test-production lint bench soak web web-check screenshots clean
+.PHONY: up test test-long test-production lint bench soak web web-check screenshots clean
 
 up: $(STAMP)
 	@exec $(BIN)/diptych up $(FACILITY)
 
 test: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not production"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not production and not long"
+
+# What takes long because something hangs, dies and comes back; CI runs it after make test.
+test-long: $(STAMP)
+	$(BIN)/pytest -n 2 --dist loadfile -m long
 
 # With MariaDB and the C++ Tango database, private ones; as root on Debian their packages are installed first.
 test-production: $(STAMP)

@@ -30,6 +30,7 @@ from fabio.compression import decByteOffset
 from numpy.typing import NDArray
 
 from devices.core.errors import BadValueError, ProtocolError
+from devices.drivers.plain_tiff import decode_plain_tiff
 
 MAX_FILE_BYTES = 256 << 20
 MAX_PIXELS = 1 << 26
@@ -140,6 +141,13 @@ def decode_detector_image(data: bytes, name: str) -> DetectorImage:
 
 
 def _decode_tiff(data: bytes) -> DetectorImage:
+    plain = decode_plain_tiff(data)
+    if plain is not None:
+        _check_pixels(plain.data.shape)
+        header = _comments(plain.description)
+        if plain.date:
+            header.setdefault("DateTime", plain.date)
+        return _image(plain.data, header)
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         try:
             page = tiff.pages.first

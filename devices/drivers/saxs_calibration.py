@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -18,26 +18,68 @@ import jsonschema
 from devices.core.errors import BadValueError, ConfigurationError
 from devices.drivers.detector_image import read_limited
 from devices.pipelines.saxs_geometry import Geometry, Polarization
+from devices.pipelines.saxs_slice import SliceCut
 
 MAX_FILE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class CalibratedMask:
-    """One integration that a calibration asks for: a mask (None: nothing is masked) and the geometry with its bins."""
+    """One integration that a calibration asks for.
+
+    Args:
+        file: None: nothing is masked.
+        geometry: with the bins of this integration.
+        q_start, q_stop: the band of the integral parameters, or of the curve by azimuth, nm^-1; both 0: all.
+        by_azimuth: intensity against azimuth instead of q.
+        settings: the entry itself, with its defaults.
+    """
 
     name: str
     file: Path | None
     geometry: Geometry
+    q_start: float = 0.0
+    q_stop: float = 0.0
+    by_azimuth: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CalibratedSlice:
+    """One slice that a calibration asks for; `mask` is an index of its masks, or None."""
+
+    cut: SliceCut
+    mask: int | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a calibration file says; `masks` has at least one entry."""
+    """What a calibration file says; `masks` has at least one entry.
+
+    Args:
+        is_gisaxs: the first mask gives no curve of its own.
+        directory: the folder of the images below a base folder, by its components.
+        has_live_list: a list of results grows with them.
+        overwrites: images that have a result are done again.
+        workers: 0: as the server likes.
+        document: the file itself, as it was given.
+    """
 
     title: str
     masks: tuple[CalibratedMask, ...]
     polarization: Polarization | None
+    slices: tuple[CalibratedSlice, ...] = ()
+    is_gisaxs: bool = False
+    directory: tuple[str, ...] = (".",)
+    has_live_list: bool = True
+    overwrites: bool = True
+    workers: int = 2
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def geometry(self) -> Geometry:
+        return self.masks[0].geometry
 
 
 def read_calibration(path: str | Path) -> Calibration:
@@ -77,9 +119,31 @@ def parse_calibration(document: object, subject: str, folder: Path) -> Calibrati
     for index, entry in enumerate(entries["Masks"]):
         try:
             file = folder / entry["MaskFile"] if entry["MaskFile"] else None
-            masks.append(CalibratedMask(entry["Name"], file, _geometry(entries, entry)))
+            masks.append(
+                CalibratedMask(
+                    name=entry["Name"],
+                    file=file,
+                    geometry=_geometry(entries, entry),
+                    q_start=float(entry["qStart"]),
+                    q_stop=float(entry["qStop"]),
+                    by_azimuth=entry["Phi-mode"],
+                    settings=entry,
+                )
+            )
         except ValueError as error:
             problems.append(f"Geometry with Masks[{index}]: {error}")
+    slices = []
+    for index, entry in enumerate(entries["Slices"]):
+        if entry["MaskRef"] >= len(entries["Masks"]):
+            problems.append(f"Slices[{index}].MaskRef: {entry['MaskRef']} of {len(entries['Masks'])} masks")
+        rows, columns = entries["Geometry"]["Imagesize"]
+        across, position = rows if entry["Direction"] == "x" else columns, int(entry["CutPosition"])
+        if not -entry["CutMargin"] < position <= across + entry["CutMargin"]:
+            problems.append(f"Slices[{index}].CutPosition: {position} px is outside [1, {across}]")
+        cut = SliceCut(entry["Direction"], entry["Plane"], position, entry["CutMargin"], float(entry["IncidentAngle"]))
+        slices.append(CalibratedSlice(cut, entry["MaskRef"] if entry["MaskRef"] >= 0 else None, entry))
+    if entries["GISAXSmode"] and not slices and len(masks) < 2:
+        problems.append("GISAXSmode: there is neither a slice nor a second mask, so nothing is left to integrate")
     if problems:
         raise ConfigurationError(subject, problems)
     polarization = entries.get("PolarizationCorrection")
@@ -87,6 +151,13 @@ def parse_calibration(document: object, subject: str, folder: Path) -> Calibrati
         title=entries["Title"],
         masks=tuple(masks),
         polarization=Polarization(polarization["Fraction"], polarization["Angle"]) if polarization else None,
+        slices=tuple(slices),
+        is_gisaxs=entries["GISAXSmode"],
+        directory=tuple(entries["Directory"]),
+        has_live_list=entries["Live-Filelisting"],
+        overwrites=entries["OverwriteFiles"],
+        workers=entries["Threads"],
+        document=document if isinstance(document, Mapping) else {},
     )
 
 

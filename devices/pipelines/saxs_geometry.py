@@ -157,12 +157,12 @@ class Geometry:
 
 def q_map(geometry: Geometry) -> NDArray[np.float64]:
     """The scattering vector at the centre of every pixel, (rows, columns), nm^-1."""
-    return _sub_pixel_q(*_plane(geometry), 1)
+    return _sub_pixel_q(*plane_numbers(geometry), 1)
 
 
 def bin_labels(geometry: Geometry) -> NDArray[np.int32]:
     """The radial bin of every sub-pixel, (rows * oversampling, columns * oversampling), 0 to bins - 1."""
-    q = _sub_pixel_q(*_plane(geometry), geometry.oversampling)
+    q = _sub_pixel_q(*plane_numbers(geometry), geometry.oversampling)
     return np.minimum(q * geometry.bins_per_q, geometry.bins - 1).astype(np.int32)
 
 
@@ -208,10 +208,12 @@ def pixel_bins(
         counts: all sub-pixels of valid pixels per bin, (bins,).
         span: the largest number of bins that a pixel spans.
     """
-    return _pixel_bins(*_plane(geometry), geometry.oversampling, geometry.bins_per_q, geometry.bins, valid, layer)
+    return _pixel_bins(
+        *plane_numbers(geometry), geometry.oversampling, geometry.bins_per_q, geometry.bins, valid, layer
+    )
 
 
-def _plane(geometry: Geometry) -> tuple[int, int, float, float, float, float, float, float, float]:
+def plane_numbers(geometry: Geometry) -> tuple[int, int, float, float, float, float, float, float, float]:
     """The numbers of a geometry as the compiled loops take them: px, then mm, then nm^-1."""
     return (
         *geometry.image_size,

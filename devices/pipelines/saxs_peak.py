@@ -44,4 +44,6 @@ def strongest_peak(q: NDArray[Any], intensity: NDArray[Any], sigma: NDArray[Any]
     best = int(strength.argmax())
     top = slice(int(np.ceil(found["left_ips"][best])), int(np.floor(found["right_ips"][best])) + 1)
     above = (intensity[top] - found["width_heights"][best]) / found["prominences"][best]
+    if not above.sum() > 0.0:  # a peak as high as the smallest numbers there are
+        return None
     return float(np.average(q[top], weights=above))

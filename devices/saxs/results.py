@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.pipelines.saxs_parameters import IntegralParameters as IntegralParameters
+
 
 @dataclass(frozen=True)
 class Attachment:
@@ -16,24 +18,6 @@ class Attachment:
 
     filename: str
     data: bytes
-
-
-@dataclass(frozen=True)
-class IntegralParameters:
-    """Integrals of I(q) from qStart to qStop: sum of I dq, of I q dq and of I q^2 dq; counts nm^-1, nm^-2, nm^-3."""
-
-    i0: float
-    i1: float
-    i2: float
-
-    @property
-    def invariant(self) -> float:
-        return self.i2
-
-    @property
-    def correlation_length(self) -> float:
-        """I1 / I2, nm; NaN where there is no intensity."""
-        return self.i1 / self.i2 if self.i2 else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +41,11 @@ class Curve:
     sigma: NDArray[np.float64]
     labels: tuple[str, str, str]
     parameters: IntegralParameters | None = None
+
+    @property
+    def name(self) -> str:
+        """Kind and index, ``Radial0``."""
+        return f"{self.kind}{self.index}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -153,6 +153,7 @@ def _ids(bench: Bench) -> set[str]:
     return {each["id"] for each in json.loads(bench.device.operations())}
 
 
+@pytest.mark.long
 def test_clients_live_through_the_death_of_the_mirror(bench: Bench, processes: dict[str, ClientProcess]) -> None:
     bench.publish("fast", 1.5)
     for name, client in CLIENTS.items():
@@ -185,6 +186,7 @@ def test_clients_live_through_the_death_of_the_mirror(bench: Bench, processes: d
         assert "gone" in told[told.index(1.5) : told.index(2.5)]
 
 
+@pytest.mark.long
 def test_a_mirror_that_is_stopped_tells_who_waits_and_the_next_one_goes_on(
     bench: Bench, processes: dict[str, ClientProcess]
 ) -> None:

@@ -57,6 +57,7 @@ def long_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return checkout
 
 
+@pytest.mark.long
 def test_each_facility_is_seen_by_its_own_clients_only(bench: Bench, long_checkout: Path) -> None:
     state_dir = long_checkout / "var"
     assert len(str(state_dir)) > LONG

@@ -98,7 +98,7 @@ def test_an_empty_polarization_group_is_a_synchrotron() -> None:
         ("Masks", [], "Masks: [] should be non-empty"),
         ("Masks/1/Oversampling", 1000, "Masks[1].Oversampling: 1000 is greater than the maximum of 20"),
         ("Masks/1/PixelPerRadialElement", 0, "Masks[1].PixelPerRadialElement: 0 is less than"),
-        ("Masks/0/Phi-mode", True, "Masks[0].Phi-mode: intensity against azimuth: not supported yet"),
+        ("Masks/0/Phi-mode", "yes", "Masks[0].Phi-mode: 'yes' is not of type 'boolean'"),
         ("PolarizationCorrection/Fraction", 1.5, "PolarizationCorrection.Fraction: 1.5 is greater than"),
         (
             "Geometry/DedectorDistanceMM",

@@ -160,6 +160,7 @@ proxy.set_attribute_config(config)
     )
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_no_process_and_no_port(tmp_path: Path) -> None:
     offset = free_offset()
     running = started(tmp_path / "state", offset)

@@ -188,6 +188,7 @@ def test_the_pixel_under_the_cursor_has_its_true_count(show: Show, facility: Fac
         device.watching = True
 
 
+@pytest.mark.long
 def test_a_killed_server_is_seen_and_comes_back(show: Show, facility: Facility) -> None:
     page = show("cryocon")
     temperature = shows(page, "CRYO1:TemperatureA")

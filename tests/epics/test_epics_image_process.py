@@ -132,6 +132,7 @@ def test_a_put_to_a_large_array_follows_the_rules_and_is_audited(mirrored: Mirro
     until(lambda: mirrored.statistics()["refused_puts"] >= 3, "they are counted")
 
 
+@pytest.mark.long
 def test_a_killed_process_is_back_and_nothing_else_notices(camera: Camera, mirrored: Mirror, pva: Context) -> None:
     heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
     camera.publish("large", 30, 20)
@@ -160,6 +161,7 @@ def test_a_killed_process_is_back_and_nothing_else_notices(camera: Camera, mirro
     others.close()
 
 
+@pytest.mark.long
 def test_a_process_that_hangs_is_replaced(mirrored: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     starts, pid = mirrored.images.starts, image_pid(mirrored)
     until(lambda: mirrored.images.report.served, "it is up", 30.0)

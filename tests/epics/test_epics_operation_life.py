@@ -108,6 +108,7 @@ def last_for(seconds: float, server: Server, mirrored: Mirror) -> None:
     assert json.loads(server.proxy().operations())[0]["state"] == "DONE"
 
 
+@pytest.mark.long
 def test_no_put_ends_before_its_operation_however_long_that_takes(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +249,7 @@ def test_many_operations_need_no_more_threads_than_one(mirrored: Mirror, channel
     assert status(channels, "CCD9:Save") == "DONE"
 
 
+@pytest.mark.long
 def test_a_new_mirror_shows_what_ran_under_the_former(server: Server, tmp_path: Path) -> None:
     """The first mirror is a process that is killed."""
     config = config_of((MirroredDevice(server.address),))

@@ -62,6 +62,7 @@ def test_a_server_that_runs_already_is_not_served_again(lab: Up, tango_host: str
         assert f"cooler runs already with the Tango database at {tango_host}" in answer.stderr
 
 
+@pytest.mark.long
 def test_facilities_of_other_names_run_side_by_side_and_leave(lab: Up, tango_host: str, tmp_path: Path) -> None:
     file = write_facility(tmp_path, free_port(), ["pump"])
     place = ["--tango-host", tango_host, "--state-dir", tmp_path / "var"]

@@ -115,6 +115,7 @@ def test_a_server_stops_and_starts_on_request(bench: Up) -> None:
     assert answers(bench, "cooler")
 
 
+@pytest.mark.long
 def test_what_stop_prints_starts_a_server_or_a_simulator_again(tmp_path: Path) -> None:
     port = free_port()
     facility = write_facility(tmp_path, free_port(), simulators={"cold": {"kind": "cryocon", "port": port}})
@@ -131,6 +132,7 @@ def test_what_stop_prints_starts_a_server_or_a_simulator_again(tmp_path: Path) -
         wait_for(lambda: not is_free(port), 5.0, "the simulator listens again")
 
 
+@pytest.mark.long
 def test_doctor_names_a_server_that_hangs(bench: Up) -> None:
     pid = bench.pid("cooler")
     os.kill(pid, signal.SIGSTOP)
@@ -178,6 +180,7 @@ def test_nothing_is_left_however_the_supervisor_ends(tmp_path: Path, number: sig
         assert "Traceback" not in running.output
 
 
+@pytest.mark.long
 def test_a_server_that_ignores_the_stop_is_killed_in_time(tmp_path: Path) -> None:
     with up(write_facility(tmp_path, free_port()), tmp_path / "state") as running:
         device(running, "heater").hang_at_stop()
@@ -198,6 +201,7 @@ def test_a_facility_starts_again_after_it_was_killed(tmp_path: Path) -> None:
         assert answers(running, "heater")
 
 
+@pytest.mark.long
 def test_on_a_full_disk_the_others_go_on_and_all_is_well_once_there_is_room(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -268,6 +272,7 @@ def test_a_server_that_cannot_start_is_named_with_its_reason(tmp_path: Path) -> 
         running.end()
 
 
+@pytest.mark.long
 def test_ready_waits_until_the_pvs_answer_on_epics(tmp_path: Path) -> None:
     ports = {"tango": free_port(), "ca": free_port(), "ca_repeater": free_port(), "pva": free_port()}
     mirror = [sys.executable, str(STAND_IN.with_name("stand_in_mirror.py")), "HEAT1:State"]
