@@ -1,19 +1,19 @@
-"""The recorder end to end: what 10 000 PVs at 1 Hz cost, from their PVAccess updates to the store.
+"""The recorder end to end: what 10 000 PVs at 1 Hz cost, from their Channel Access updates to the store.
 
-The peer does nothing but receive: a p4p client that takes the values and keeps none. ``python -m benchmarks recorder``.
+The source is an IOC in C. The peer does nothing but receive: a client with aioca that takes the values and keeps none.
+``python -m benchmarks recorder``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import tempfile
 import time
 
 import psutil
 
 from benchmarks.figure import Figure
-from benchmarks.worker import Worker, free_ports
+from benchmarks.worker import Worker, epics_environment, free_ports
 
 PVS = 10_000
 SETTLE_S = 60.0
@@ -35,9 +35,9 @@ def _share(module: str) -> tuple[float, int]:
     """What a process takes of a core, %, and how many values it has kept meanwhile."""
     ports = free_ports()
     with tempfile.TemporaryDirectory(prefix="recorder-") as folder, contextlib.ExitStack() as stack:
-        source = Worker("benchmarks.recorder_source", str(PVS), json.dumps(ports), environment={})
-        stack.enter_context(source).answer()
-        worker = stack.enter_context(Worker(module, str(PVS), json.dumps(ports), folder, environment={}))
+        environment = epics_environment(ports)
+        stack.enter_context(Worker("benchmarks.recorder_source", str(PVS), environment=environment)).answer()
+        worker = stack.enter_context(Worker(module, str(PVS), str(ports["ca"]), folder, environment=environment))
         settled = time.monotonic() + SETTLE_S
         before = worker.ask("kept")["written"]
         while time.monotonic() < settled:  # until all are connected and come once a second

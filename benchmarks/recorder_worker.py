@@ -10,17 +10,17 @@ from pathlib import Path
 from servers.facility.pv_list import ServedPv
 from servers.garbage import collect_apart
 from servers.history.archive_list import ArchiveList
-from servers.history.spool import Spool
 from servers.history.process import TAKE_S
 from servers.history.recorder import Recorder
+from servers.history.spool import Spool
 from servers.history.sqlite_store import SqliteStore
 from servers.history.state import State
 from servers.history.writer import Writer
 
 
 def main() -> None:
-    """Told how many PVs, the ports and a folder; runs until its input ends, and answers every line."""
-    count, ports, folder = int(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
+    """Told how many PVs, the port and a folder; runs until its input ends, and answers every line."""
+    count, port, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     collect_apart()
     written = 0
 
@@ -28,14 +28,8 @@ def main() -> None:
         nonlocal written
         written += round(state.samples_per_s)
 
-    configuration = {
-        "EPICS_PVA_AUTO_ADDR_LIST": "NO",
-        "EPICS_PVA_ADDR_LIST": "127.0.0.1",
-        "EPICS_PVA_NAME_SERVERS": f"127.0.0.1:{ports['pva']}",
-        "EPICS_PVA_BROADCAST_PORT": str(ports["search"]),
-    }
     writer = Writer(lambda: SqliteStore(folder / "history.sqlite"), Spool(folder / "backlog"), tell)
-    recorder = Recorder(configuration, ArchiveList())
+    recorder = Recorder("127.0.0.1", port, ArchiveList())
     writer.start()
     stop = threading.Event()
 
@@ -45,7 +39,8 @@ def main() -> None:
         stop.set()
 
     threading.Thread(target=answer, daemon=True).start()
-    writer.put(recorder.follow([ServedPv(f"R{n}", "many/1", "value", "float64", 0, False, "operator") for n in range(count)]))
+    pvs = [ServedPv(f"R{n}", "many/1", "value", "float64", 0, False, "operator") for n in range(count)]
+    writer.put(recorder.follow(pvs))
     while not stop.wait(TAKE_S):
         writer.put(recorder.take())
         writer.describe(*recorder.described())

@@ -233,6 +233,7 @@ class Circuit(asyncio.Protocol):
         view = self.server.view(command.name)
         if view is None:
             self._reply(ca.CreateChFailResponse(cid=command.cid))
+            del self._core.channels[command.cid]  # the client may ask for the same one again
             return
         rights, sid = self._rights(view), self._core.new_channel_id()
         self._left.pop(sid, None)

@@ -51,6 +51,8 @@ class PvEntry:
         level: who may write, ``operator`` or ``expert``.
         is_dangerous: a put runs what a person is to be asked about before.
         period: s, the longest silence that the device promises; None when it speaks on change only.
+        unit: whole, other than on Channel Access.
+        labels: of an enumeration, all of them.
     """
 
     name: str
@@ -62,6 +64,8 @@ class PvEntry:
     level: str
     is_dangerous: bool
     period: float | None
+    unit: str
+    labels: tuple[str, ...]
 
 
 class Mirror:
@@ -190,6 +194,8 @@ class Mirror:
                 record.level,
                 record.is_dangerous,
                 record.period,
+                record.facts.unit,
+                record.facts.labels,
             )
             for record, where in sorted(records.items(), key=lambda each: each[0].name)
         ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import tango
 
@@ -33,6 +33,8 @@ class ServedPv:
     level: str
     is_dangerous: bool = False
     period: float | None = None
+    unit: str = ""
+    labels: tuple[str, ...] = ()
 
     @property
     def is_archived(self) -> bool:
@@ -58,13 +60,17 @@ def served_pvs(host: str) -> list[ServedPv]:
         proxy.set_timeout_millis(TIMEOUT_MILLISECONDS)
         try:
             rows = json.loads(proxy.command_inout("list_pvs"))["pvs"]
-            found += [ServedPv(**row | {"device": _short_name(row["device"], host)}) for row in rows]
+            found += [_served_pv(row, host) for row in rows]
             answered = True
         except tango.DevFailed as failed:
             silent.append(f"{mirror} does not answer: {failed.args[0].reason}")
     if not answered:
         raise NotConnectedError("; ".join(silent) or f"no EPICS mirror runs at {host}")
     return sorted(found, key=lambda pv: pv.name)
+
+
+def _served_pv(row: dict[str, Any], host: str) -> ServedPv:
+    return ServedPv(**row | {"device": _short_name(row["device"], host), "labels": tuple(row["labels"])})
 
 
 def _short_name(device: str, host: str) -> str:

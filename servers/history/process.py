@@ -11,7 +11,7 @@ import tango
 
 from devices.core.errors import NotConnectedError
 from servers.facility import leash
-from servers.facility.environment import facility_environment
+from servers.facility.address import from_here
 from servers.facility.facility_file import Facility
 from servers.facility.pulse import Pulse
 from servers.facility.pv_list import ServedPv, served_pvs
@@ -46,8 +46,7 @@ def run(facility: Facility, tango_host: str) -> None:
     folder_of(facility).mkdir(parents=True, exist_ok=True)
     file = state_file(facility)
     writer = Writer(lambda: open_store(facility), backlog_of(facility), lambda state: state.write(file))
-    environment = facility_environment(facility.ports, "")
-    recorder = Recorder({name: value for name, value in environment.items() if name.startswith("EPICS_PVA_")}, archive)
+    recorder = Recorder(from_here(facility.ports.address("ca")), facility.ports["ca"], archive)
     lists = Lists(tango_host, stop)
     pulse = Pulse(facility.state_dir, "historian")
     writer.start()

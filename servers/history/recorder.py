@@ -1,73 +1,73 @@
-"""What the mirrors serve, as samples: one PVAccess subscription for each number and enumeration.
+"""What the mirrors serve, as samples: one Channel Access subscription for each number and enumeration.
 
-PVAccess calls back in its own threads and only leaves a note; values are taken from the queues a few times a second.
+Enumerations, booleans and integers come as doubles, too: the server converts them, and all messages are alike.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import Any, Final
-
-from p4p import Value
-from p4p.client.raw import Context, Disconnected
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import Final
 
 from servers.facility.pv_list import ServedPv
 from servers.history.archive_list import ArchiveList
+from servers.history.ca_circuit import Circuit, Lost, Refused
+from servers.history.ca_messages import EPOCH_S, Update
 from servers.history.store import INVALID, NANOSECONDS, Facts, Sample
 from servers.history.track import Track
 
 log = logging.getLogger(__name__)
 
-#: Without limits and labels an update is half as much work; ``display`` is not there for enumerations.
-REQUEST: Final = "field(value,alarm,timeStamp,display.units)record[queueSize=16]"
-LINK_STATUS: Final = 2  # alarm.status "driver": the mirror lost the device
-DUE_S: Final = 1.0
+LINK_STATUS: Final = frozenset((9, 14))  # COMM_ALARM, LINK_ALARM: the mirror lost the device
+SILENCE_S: Final = 1.0  # between two looks for PVs that were silent too long
+PATIENCE_S: Final = (0.5, 10.0)  # before a PV that nobody serves is asked for again: at first, and at most
 
 
 class Subscription:
-    """One PV that is recorded: its queue, its track, and what is known of it."""
+    """One PV that is recorded.
 
-    def __init__(self, pv: ServedPv, track: Track) -> None:
-        self.pv, self.track = pv, track
-        self.facts = Facts(kind=pv.kind, device=pv.device, part=pv.part)
-        self.is_enum = False
-        self.monitor: Any = None
+    Attributes:
+        number: what it is called on the wire, and by no other one ever.
+        circuit: where its channel is, or is asked for.
+        patience_s: how long it rests when it is refused.
+    """
 
-    def close(self) -> None:
-        monitor, self.monitor = self.monitor, None
-        if monitor is not None:
-            monitor.close()
+    __slots__ = ("circuit", "number", "patience_s", "pv", "track")
+
+    def __init__(self, number: int, pv: ServedPv, track: Track, circuit: Circuit) -> None:
+        self.number, self.pv, self.track, self.circuit = number, pv, track, circuit
+        self.patience_s = PATIENCE_S[0]
+
+    @property
+    def facts(self) -> Facts:
+        pv = self.pv
+        return Facts(pv.kind, pv.unit, pv.labels, pv.device, pv.part)
 
 
 class Recorder:
     """Follows the PVs that an archive list wants, and hands out samples.
 
-    Every method but the callback is for one thread.
+    Every method is for one thread, and none waits.
 
     Args:
-        configuration: of the PVAccess client, ``EPICS_PVA_...``.
+        host, port: of the mirror's Channel Access; a PV that it refers to another port is taken from there.
         archive: how closely each PV is recorded.
         clock_ns: the time now, ns since 1970.
     """
 
-    def __init__(
-        self,
-        configuration: Mapping[str, str],
-        archive: ArchiveList,
-        clock_ns: Callable[[], int] = time.time_ns,
-    ) -> None:
-        self._context = Context("pva", conf=dict(configuration), useenv=False, nt=False)
+    def __init__(self, host: str, port: int, archive: ArchiveList, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self._host, self._mirror = host, Circuit(host, port)
+        self._circuits = {port: self._mirror}
         self._archive, self._clock_ns = archive, clock_ns
+        self._numbers = count(1)
         self._subscriptions: dict[str, Subscription] = {}
-        self._lock = threading.Lock()
-        self._noted: set[Subscription] = set()
-        self._resting: set[Subscription] = set()  # those of which something may be due without an update
+        self._by_number: dict[int, Subscription] = {}
+        self._refused: dict[Subscription, float] = {}  # when they are asked for again, monotonic s
+        self._waiting: set[Track] = set()  # for the time of their rule to be over
         self._described: dict[str, Facts] = {}
-        self._due_at = 0.0
+        self._silence_at = 0.0
 
     @property
     def names(self) -> list[str]:
@@ -80,35 +80,31 @@ class Recorder:
         for name in [each for each in self._subscriptions if each not in wanted]:
             samples += self._leave(self._subscriptions.pop(name))
         for name, pv in wanted.items():
-            rule = self._archive.rule(name, pv.device, pv.part)
-            if name not in self._subscriptions and not rule.is_off:
-                new = self._subscriptions[name] = Subscription(pv, Track(name, rule))
-                self._described[name] = new.facts
-                new.monitor = self._context.monitor(name, partial(self._note, new), request=REQUEST)
+            known = self._subscriptions.get(name)
+            if known is None:
+                self._begin(pv)
+            elif known.pv != pv:
+                known.pv = pv
+                self._described[name] = known.facts
         return samples
 
     def take(self) -> list[Sample]:
         """What came since the last call and is worth keeping."""
-        with self._lock:
-            noted, self._noted = self._noted, set()
         now_ns, at = self._clock_ns(), time.monotonic()
         samples: list[Sample] = []
-        for subscription in noted:
-            monitor, track = subscription.monitor, subscription.track
-            while monitor is not None and (update := monitor.pop()) is not None:
-                if isinstance(update, Value):
-                    samples += self._taken(subscription, update, now_ns, at)
-                else:
-                    if not isinstance(update, Disconnected):
-                        log.warning("%s: %s", track.name, update)
-                    samples += track.lose(now_ns, at)
-            if track.is_waiting:
-                self._resting.add(subscription)
-        if at - self._due_at >= DUE_S:
-            self._due_at = at
-            for subscription in self._resting:
+        for circuit in list(self._circuits.values()):
+            for part in circuit.poll(at):
+                samples += self._values(part, now_ns, at) if isinstance(part, list) else self._ended(part, now_ns, at)
+        for track in self._waiting:
+            samples += track.due(now_ns, at)
+        self._waiting = {track for track in self._waiting if track.is_waiting}
+        if at >= self._silence_at:
+            self._silence_at = at + SILENCE_S
+            for subscription in self._by_number.values():
                 samples += subscription.track.due(now_ns, at)
-            self._resting = {each for each in self._resting if each.track.is_waiting and each.monitor is not None}
+        for subscription in [each for each, due in self._refused.items() if due <= at]:
+            del self._refused[subscription]
+            self._open(subscription, self._mirror)
         return samples
 
     def described(self) -> tuple[dict[str, Facts], dict[str, float]]:
@@ -123,36 +119,59 @@ class Recorder:
         for subscription in self._subscriptions.values():
             samples += self._leave(subscription)
         self._subscriptions.clear()
-        self._context.close()
+        for circuit in self._circuits.values():
+            circuit.close()
         return samples
 
+    def _begin(self, pv: ServedPv) -> None:
+        rule = self._archive.rule(pv.name, pv.device, pv.part)
+        if not rule.is_off:
+            new = Subscription(next(self._numbers), pv, Track(pv.name, rule), self._mirror)
+            self._subscriptions[pv.name] = self._by_number[new.number] = new
+            self._described[pv.name] = new.facts
+            self._open(new, self._mirror)
+
     def _leave(self, subscription: Subscription) -> list[Sample]:
-        subscription.close()
+        subscription.circuit.leave(subscription.number)
+        del self._by_number[subscription.number]
+        self._refused.pop(subscription, None)
+        self._waiting.discard(subscription.track)
         return subscription.track.lose(self._clock_ns(), time.monotonic())
 
-    def _note(self, subscription: Subscription) -> None:
-        """Something came; in a thread of PVAccess."""
-        with self._lock:
-            self._noted.add(subscription)
+    def _open(self, subscription: Subscription, circuit: Circuit) -> None:
+        subscription.circuit = circuit
+        circuit.open(subscription.number, subscription.pv.name)
 
-    def _taken(self, subscription: Subscription, update: Value, now_ns: int, at: float) -> list[Sample]:
-        value = update.value
-        if isinstance(value, Value):  # an enumeration
-            if not subscription.is_enum or update.changed("value.choices"):
-                subscription.is_enum = True
-                self._learn(subscription, labels=tuple(value.choices))
-            value = value.index
-        elif update.changed("display.units"):
-            self._learn(subscription, unit=update.display.units)
-        stamp, alarm = update.timeStamp, update.alarm
-        time_ns = stamp.secondsPastEpoch * NANOSECONDS + stamp.nanoseconds
-        severity = min(alarm.severity, INVALID)
-        is_connected = not (severity == INVALID and alarm.status == LINK_STATUS)
-        return subscription.track.take(time_ns or now_ns, float(value), severity, is_connected, now_ns, at)
+    def _values(self, updates: list[Update], now_ns: int, at: float) -> list[Sample]:
+        samples: list[Sample] = []
+        by_number = self._by_number
+        for _, _, number, status, severity, seconds, nanoseconds, value in updates:
+            subscription = by_number.get(number)
+            if subscription is None:
+                continue  # it was left, and this was on its way
+            time_ns = (EPOCH_S + seconds) * NANOSECONDS + nanoseconds if seconds else now_ns
+            is_connected = severity < INVALID or status not in LINK_STATUS
+            track = subscription.track
+            kept = track.take(time_ns, value, min(severity, INVALID), is_connected, now_ns, at)
+            if kept:
+                samples += kept
+            elif track.is_waiting:
+                self._waiting.add(track)
+        return samples
 
-    def _learn(self, subscription: Subscription, unit: str | None = None, labels: tuple[str, ...] = ()) -> None:
-        facts = subscription.facts
-        subscription.facts = Facts(
-            facts.kind, facts.unit if unit is None else unit, labels or facts.labels, facts.device, facts.part
-        )
-        self._described[subscription.pv.name] = subscription.facts
+    def _ended(self, end: Lost | Refused, now_ns: int, at: float) -> list[Sample]:
+        """Nothing comes any more: ask the mirror again, or whom it names."""
+        subscription = self._by_number.get(end.number)
+        if subscription is None:
+            return []
+        if isinstance(end, Lost):
+            subscription.patience_s = PATIENCE_S[0]
+            self._open(subscription, self._mirror)
+        elif end.port:
+            if end.port not in self._circuits:
+                self._circuits[end.port] = Circuit(self._host, end.port)
+            self._open(subscription, self._circuits[end.port])
+        else:
+            self._refused[subscription] = at + subscription.patience_s
+            subscription.patience_s = min(2 * subscription.patience_s, PATIENCE_S[1])
+        return subscription.track.lose(now_ns, at)

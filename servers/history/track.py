@@ -73,8 +73,8 @@ class Track:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether `due` may have something."""
-        return self._waiting is not None or self.rule.period_s is not None
+        """Whether a value waits for the rule's time to be over."""
+        return self._waiting is not None
 
     def _decide(self, sample: Sample, at: float) -> list[Sample]:
         self._waiting = None

@@ -274,6 +274,21 @@ def test_a_removed_record_disconnects_its_channels_only(bench: Bench) -> None:
         assert client.read("T").data[0] == 7
 
 
+def test_a_client_that_was_refused_may_ask_for_the_same_channel_again(bench: Bench) -> None:
+    with RawClient(bench.server.port) as client:
+        stays = client.channel("S")
+        create = ca.ClientChannel("LATER", client.circuit, 4711).create()
+        for _ in range(2):
+            client.socket.sendall(bytes(create))
+            head = client.socket.recv(16, socket.MSG_WAITALL)
+            assert struct.unpack(">HHHHII", head) == (26, 0, 0, 0, 4711, 0)
+        bench.records["LATER"] = Record("LATER", Kind.INT32, value=7)
+        client.socket.sendall(bytes(create))
+        head = client.socket.recv(32, socket.MSG_WAITALL)[16:]  # access rights come first
+        assert struct.unpack(">HHHHI", head[:12]) == (18, 0, 5, 1, 4711)
+        assert client.read(stays).data.size
+
+
 def test_a_question_to_a_channel_that_was_just_disconnected_costs_no_other_channel(bench: Bench) -> None:
     bench.publish("T", 320.5)
     with RawClient(bench.server.port) as client:

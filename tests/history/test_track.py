@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from p4p.nt import NTEnum, NTScalar
-from p4p.server import Server, StaticProvider
-from p4p.server.raw import SharedPV
 
 from devices.core.errors import BadValueError, ConfigurationError
-from servers.facility.pv_list import ServedPv
-from servers.history.archive_list import ArchiveList, Rule, read_archive_list
-from servers.history.recorder import Recorder
-from servers.history.store import NANOSECONDS, Facts, Sample
+from servers.history.archive_list import Rule, read_archive_list
+from servers.history.store import NANOSECONDS, Sample
 from servers.history.track import Track
 from servers.history.when import moment_s
-from tests.facility.running import wait_for
 
 NOON_NS = 1_795_262_400 * NANOSECONDS
 
@@ -74,53 +65,6 @@ def test_a_server_that_is_lost_and_back_gives_old_times_and_they_are_not_taken()
     (back,) = track.take(NOON_NS, 5.0, 0, True, NOON_NS + 9 * NANOSECONDS, 9.0)
     assert ((lost.time_ns - NOON_NS) // NANOSECONDS, lost.is_connected) == (7, False)
     assert ((back.time_ns - NOON_NS) // NANOSECONDS, back.is_connected) == (9, True)
-
-
-@contextmanager
-def served(**pvs: SharedPV) -> Iterator[Server]:
-    provider = StaticProvider("history")
-    for name, pv in pvs.items():
-        provider.add(name, pv)
-    with Server(providers=[provider], isolate=True) as server:
-        yield server
-
-
-def test_numbers_and_enumerations_of_a_server_become_samples_and_its_end_a_gap() -> None:
-    number = NTScalar("d", display=True)
-    at = 1_795_262_400.25
-    kelvin = SharedPV(initial=number.wrap({"value": 77.5, "display": {"units": "K"}}, timestamp=at))
-    state = SharedPV(initial=NTEnum().wrap({"index": 1, "choices": ["OFF", "ON"]}, timestamp=at))
-    pvs = [
-        ServedPv("Kelvin", "cryo/cryocon/1", "temperature_a", "float64", 0, False, "operator"),
-        ServedPv("State", "cryo/cryocon/1", "State", "enum", 0, False, "operator"),
-        ServedPv("Text", "cryo/cryocon/1", "Status", "string", 0, False, "operator"),
-        ServedPv("Off", "cryo/cryocon/1", "load", "float64", 0, False, "operator"),
-    ]
-    archive = ArchiveList((Rule(tango="cryo/*/load", is_off=True), Rule(pv="Kel*", every_s=0.0, keep_s=60.0)))
-    found: list[Sample] = []
-    with served(Kelvin=kelvin, State=state) as server:
-        recorder = Recorder(server.conf(), archive)
-        recorder.follow(pvs)
-        assert recorder.names == ["Kelvin", "State"]
-
-        def came(count: int) -> bool:
-            found.extend(recorder.take())
-            return len(found) >= count
-
-        wait_for(lambda: came(2), 10.0, "the first values")
-        assert {sample.pv: sample.value for sample in found} == {"Kelvin": 77.5, "State": 1.0}
-        facts, keep_s = recorder.described()
-        assert facts["Kelvin"] == Facts("float64", "K", (), "cryo/cryocon/1", "temperature_a")
-        assert facts["State"].labels == ("OFF", "ON")
-        assert keep_s == {"Kelvin": 60.0}
-        later = time.time() + 5.0
-        kelvin.post(number.wrap({"value": 78.0, "alarm": {"severity": 2}}, timestamp=later))
-        wait_for(lambda: came(3), 10.0, "the alarm")
-        assert (found[-1].value, found[-1].severity) == (78.0, 2)
-        assert abs(found[-1].time_ns / NANOSECONDS - later) < 1e-6, "the hardware's time"
-    wait_for(lambda: came(5), 10.0, "the end of the server")
-    assert {sample.pv: sample.is_connected for sample in found[3:]} == {"Kelvin": False, "State": False}
-    recorder.close()
 
 
 def test_the_first_rule_that_fits_holds(tmp_path: Path) -> None:
