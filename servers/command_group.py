@@ -1,4 +1,4 @@
-"""The group that all ``diptych`` commands belong to: what went wrong is a clear line and an exit code."""
+"""Commands, and the group that all ``diptych`` commands belong to: what went wrong is a clear line and an exit code."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import click
 BROKEN_PIPE_EXIT = 141  # 128 + SIGPIPE, as other programs end there
 
 
-class OneLineErrors(click.Group):
-    """A command group whose errors are clear lines on stderr and an exit code, never a traceback."""
+class OneLineCommand(click.Command):
+    """A command whose errors are clear lines on stderr and an exit code, never a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -29,6 +29,10 @@ class OneLineErrors(click.Group):
         for line in lines:
             click.echo(f"error: {line}", err=True)
         ctx.exit(1)
+
+
+class OneLineErrors(OneLineCommand, click.Group):
+    """A group of such commands."""
 
 
 def silence_output() -> None:

@@ -12,6 +12,7 @@ import click
 
 from servers.command_group import OneLineErrors
 from servers.facility import DEFAULT_STATE_DIR
+from servers.leash.command import saxs
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -53,6 +54,9 @@ server_options = option_group(facility_option, state_dir_option(), port_offset_o
 @click.version_option(package_name="diptych")
 def main() -> None:
     """Instruments written once, served through Tango and mirrored as EPICS PVs."""
+
+
+main.add_command(saxs)
 
 
 @main.command()
