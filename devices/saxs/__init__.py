@@ -1,5 +1,19 @@
 """The SAXS detector."""
 
-from devices.saxs.device import SaxsDetector
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from devices.saxs.device import SaxsDetector
 
 __all__ = ["SaxsDetector"]
+
+
+def __getattr__(name: str) -> Any:
+    """The device is imported by who serves it: clients of its results need neither scipy nor numba, nor their second."""
+    if name == "SaxsDetector":
+        from devices.saxs.device import SaxsDetector
+
+        return SaxsDetector
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -74,8 +74,12 @@ class ImageFailed:
     """An image that was not integrated: why, and whether it is the result that could not be written."""
 
     job: Job
-    why: str
+    error: DiptychError
     is_output: bool = False
+
+    @property
+    def why(self) -> str:
+        return f"{reason(self.error)}: {self.error}"
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class Batch:
 
 
 def prepare(run_folder: str) -> tuple[str, ...]:
-    """Tabulate the integrators of a run in this worker; the names of its curves.
+    """Tabulate the integrators of a run, for this process; the names of its curves.
 
     Raises:
         ConfigurationError, BadValueError, ProtocolError: calibration or masks are wrong.
@@ -135,16 +139,16 @@ def integrate_batch(
             if version == job.known or (job.keeps_old and text_file(job.output, plan.names[0]).exists()):
                 outcomes.append(ImagePassed(job))
                 continue
-            image = read_detector_image(job.image, max_bytes)
+            image = read_detector_image(run.allowed.resolve(job.image), max_bytes)
             curves = plan.curves(image.data)
         except DiptychError as error:
-            outcomes.append(ImageFailed(job, f"{reason(error)}: {error}"))
+            outcomes.append(ImageFailed(job, error))
             continue
         if writes_text:
             try:
                 _write(job.output, head, curves)
             except BadValueError as error:
-                outcomes.append(ImageFailed(job, str(error), is_output=True))
+                outcomes.append(ImageFailed(job, error, is_output=True))
                 continue
         outcomes.append(_done(job, version, len(rows), image, curves))
         rows.append(curves)
@@ -161,8 +165,10 @@ def version_of(path: str) -> Version:
     """
     try:
         status = os.stat(path)
-    except (OSError, ValueError) as error:
-        raise BadValueError(f"{path!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise BadValueError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the path
+        raise BadValueError(f"{path!r} is not a path: {error}") from error
     return Version(status.st_mtime_ns, status.st_size)
 
 

@@ -3,85 +3,59 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
+import json
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-import numpy as np
-
-from devices.core import (
-    Argument,
-    DataType,
-    Device,
-    DeviceState,
-    LiveAttribute,
-    Operation,
-    attribute,
-    operation,
-    pipeline,
-)
-from devices.core.errors import BadValueError, ConfigurationError, NotAllowedError, RangeError, reason
-from devices.drivers.allowed_folders import AllowedFolders
-from devices.drivers.image_folder import ImageFolder
-from devices.saxs.calibrated import MOST_BINS, Calibrated, load_calibration
-from devices.saxs.integrated import Integrated, integrate_detector_file
+from devices.core import Argument, DeviceState, Operation, attribute, command, operation, pipeline
+from devices.core.errors import BadValueError, ConfigurationError, NotAllowedError
+from devices.saxs.batch import Batch, ImageDone, ImageFailed, Job, integrate_batch
+from devices.saxs.calibration_source import read_source
+from devices.saxs.control import QueueControl
+from devices.saxs.folder_watch import check_folder
 from devices.saxs.properties import SaxsProperties
+from devices.saxs.readings import SaxsReadings, _text
+from devices.saxs.results import ImageCurves
 
-#: An image is live for this time after its exposure, s.
-LIVE_SECONDS = 60.0
+#: How often curves and counters are published at most, s; and the image.
+CURVE_PERIOD: Final = 0.04
+IMAGE_PERIOD: Final = 0.1
+RATE_SECONDS: Final = 5.0
 
-ImagePath = Annotated[str, Argument(doc="Absolute, or relative to the watched folder")]
+ImagePath = Annotated[str, Argument(doc="Absolute, or relative to the base folder")]
+FolderPath = Annotated[str, Argument(doc="Relative to the base folder")]
 
 
-class SaxsDetector(Device):
-    """A SAXS detector: integrates its image files azimuthally, with mask and calibration, into I(q).
+class SaxsDetector(SaxsReadings):
+    """A SAXS detector: integrates its image files azimuthally, with masks and calibration, into I(q).
 
-    It watches the folder that the detector writes to, and integrates any other file on request.
+    It has at most one queue of images: those that appear in the queue's folder are integrated as they come, their
+    curves are written and shown. A calibration file begins a queue by itself; clients may begin others.
     """
 
     properties_class = SaxsProperties
-    properties: SaxsProperties
 
-    image_path = attribute(str, doc="The file that image and curves belong to")
-    image_time = attribute(float, unit="s", precision=3, doc="When the image was taken by its header, since 1970")
-    exposure_time = attribute(float, unit="s", precision=3, doc="Exposure time of the image")
-    image = attribute(np.int32, shape=(1043, 981), unit="count", doc="The image as read, (rows, columns)")
-    q = attribute(float, shape=(MOST_BINS,), unit="nm^-1", precision=4, doc="Scattering vector of the bins")
-    sigma = attribute(float, shape=(MOST_BINS,), unit="count", doc="Standard deviation of intensity, by Poisson")
-    intensity = attribute(
-        float, shape=(MOST_BINS,), unit="count", doc="Azimuthal mean per pixel in each bin; NaN where all is masked"
-    )
-    q_peak = attribute(float, unit="nm^-1", precision=4, doc="Position of the strongest ring")
-
-    images_processed = attribute(int, initial=0, doc="Images integrated since the start")
-    images_failed = attribute(int, initial=0, doc="Images of the watched folder that were given up")
-    images_waiting = attribute(int, initial=0, doc="Images of the watched folder that wait")
-    last_failure = attribute(str, initial="", doc="Which image was given up last, and why")
     watching = attribute(
         bool, access="read_write", memorized="show", doc="Whether new images of the folder are integrated"
     )
-
     calibration_file = attribute(
         str,
         # Memorized, and read back by connect() itself: that is before the first image, where "apply" would be after.
         memorized="show",
-        doc="The calibration in use; a put loads another, an empty text the first one, the same name reads it again",
+        doc="The calibration in use; a put begins a queue with another, an empty text with the first one",
     )
-    mask_file = attribute(str, doc="The mask in use; empty: nothing is masked")
-    beam_center_y = attribute(float, unit="px", precision=3, doc="Beam centre from the bottom edge")
-    beam_center_x = attribute(float, unit="px", precision=3, doc="Beam centre from the left edge")
-    distance = attribute(float, unit="mm", precision=3, doc="From the sample to the detector, along the beam")
-    wavelength = attribute(float, unit="Angstrom", precision=5, doc="Wavelength of the beam")
-    bins = attribute(int, doc="Radial bins of the curves")
 
-    integrate = pipeline(integrate_detector_file)
+    integrate = pipeline(integrate_batch)
 
     def build(self) -> None:
+        super().build()
         given = self.properties
         paths = {"folder": [given.folder], "allowed_folders": given.allowed_folders}
-        if given.calibration:
-            paths["calibration"] = [given.calibration]
+        for name in ("calibration", "output_folder", "runs"):
+            paths[name] = [getattr(given, name)] if getattr(given, name) else []
         problems = [
             f"{name} = {path!r}: not an absolute path"
             for name, values in paths.items()
@@ -90,37 +64,43 @@ class SaxsDetector(Device):
         ]
         if problems:
             raise ConfigurationError(self.name, problems)
-        self.image.configure(datatype=DataType.of(np.int32, given.largest_image))
         self.watching.publish(given.watch)
         self.watching.publish_setpoint(given.watch)
-        self._allowed = AllowedFolders([Path(given.folder), *map(Path, given.allowed_folders)])
-        self._folder = ImageFolder(Path(given.folder), given.attempts)
-        self._waiting: asyncio.Queue[Path] = asyncio.Queue()
-        self._worker: asyncio.Task[None] | None = None
-        self._calibrated: Calibrated | None = None
+        self.control = QueueControl(
+            given, self._integrate, self._tell, self._tell_folder, lambda: bool(self.watching.value)
+        )
+        self._processed = 0
         self._calibration_asked: str | None = None
         self._calibrating = asyncio.Lock()
-        self._stamped = 0.0
-        self.add_poll(self.poll_folder, given.period, "looking for images")
+        self._latest: tuple[ImageDone, ImageCurves] | None = None
+        self._frame: Any = None
+        self._frame_at = 0.0
+        self._folder_problem = ""
+        self.add_poll(self.poll_queue, CURVE_PERIOD, "showing results")
+        self.add_poll(self.poll_state, 0.5, "looking after the queue")
 
     async def connect(self) -> None:
-        await asyncio.to_thread(self._folder.look)
+        await asyncio.to_thread(check_folder, self.control.allowed.folders[0])
         async with self._calibrating:
             if self._calibration_asked is None:
                 kept = self.memory.values.get("calibration_file", "")
                 self._calibration_asked = self.calibration_file.spec.datatype.convert(kept, "calibration_file kept")
-            await self._calibrate(self._calibration_asked)
+                if await self.control.resume():
+                    self.log.info("the queue of before the restart goes on")
+                    self._show_queue("")
+                    self.calibration_file.publish_setpoint(self._calibration_asked)
+                    return
+            if self.control.queue is None:
+                await self._calibrate(self._calibration_asked)
+            else:
+                self._show_queue(self.control.queue.run.source)
             self.calibration_file.publish_setpoint(self._calibration_asked)
-        # In a context of its own: what connect() publishes goes INVALID with the folder, what images gave does not.
-        self._worker = asyncio.create_task(self._integrate_waiting(), context=contextvars.Context())
 
-    async def disconnect(self) -> None:
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.cancel()
-            await asyncio.wait({worker})
+    async def stop(self) -> None:
+        await self.control.stop()
+        await super().stop()
 
-    # Calibration --------------------------------------------------------------------------------------------------
+    # Calibration and queue ----------------------------------------------------------------------------------------
 
     @calibration_file.write
     async def write_calibration_file(self, path: str) -> None:
@@ -129,122 +109,184 @@ class SaxsDetector(Device):
             self._calibration_asked = path
 
     async def _calibrate(self, path: str) -> None:
-        """Take another calibration into use; the present one stays when that fails."""
-        file, allowed = Path(path or self.properties.calibration or "calibration.json"), self._allowed
-        trusted = not path and self.properties.calibration
-        found = await asyncio.to_thread(load_calibration, file, None if trusted else allowed)
-        if self._calibrated is None:
-            self._calibrated = found
-        elif not found.gives_the_same_as(self._calibrated):
-            self._calibrated = found
-            for live in (self.q, self.intensity, self.sigma, self.q_peak):
-                live.publish_invalid("no image has been integrated with this calibration yet")
-        geometry = found.geometry
-        self.mask_file.publish(str(found.mask_file or ""))
-        self.beam_center_y.publish(geometry.beam_center[0])
-        self.beam_center_x.publish(geometry.beam_center[1])
-        self.distance.publish(geometry.distance_mm)
-        self.wavelength.publish(geometry.wavelength_angstrom)
-        self.bins.publish(geometry.bins)
-        self.calibration_file.publish(str(found.file))
+        """Begin a queue with a calibration file; the present one stays when that fails."""
+        trusted = self.properties.calibration if not path else ""
+        file = self.control.allowed.folders[0] / (path or trusted or "calibration.json")
+        allowed = None if trusted else self.control.allowed
+        document, masks = await asyncio.to_thread(read_source, file, allowed)
+        run = self.control.run
+        same = run is not None and (run.source, dict(run.document), list(run.attachments)) == (
+            str(file), dict(document), masks,
+        )  # fmt: skip
+        if not same:
+            await self.control.new_queue(document, masks, str(file))
+        self._show_queue(str(file))
+
+    def _show_queue(self, calibration: str) -> None:
+        """Publish what belongs to the queue that has just begun."""
+        run = self.control.run
+        assert run is not None
+        if (shown := (run.document, run.attachments)) != getattr(self, "_calibration_shown", None):
+            if hasattr(self, "_calibration_shown"):
+                self.forget_curves()
+            self._calibration_shown = shown
+        self.publish_calibration(run.calibration, [each.filename for each in run.attachments])
+        self.calibration_file.publish(calibration)
+        self.curves.publish(self.control.curves)
+        self.queue_started.publish(run.started)
+        self._latest = None
+
+    @command()
+    async def new_queue(self, calibration: Annotated[str, Argument(doc="The content of a calibration, JSON")]) -> None:
+        """Begin a queue with a calibration whose masks lie on this machine; one that runs is aborted and replaced."""
+        try:
+            document = json.loads(calibration)
+        except ValueError as error:
+            raise BadValueError(f"calibration: not JSON: {error}") from error
+        await self.control.new_queue(document, ())
+        self._show_queue("")
+
+    @command()
+    async def close_queue(self) -> None:
+        """Take no more images into the queue; those that wait are still integrated."""
+        await self.control.close_queue()
+
+    @command()
+    async def abort_queue(self) -> None:
+        """End the queue within one image; there is none until another one begins."""
+        await self.control.abort_queue()
+        self.calibration_file.publish("")
+
+    @operation()
+    async def reintegrate_folder(self, run: Operation) -> dict[str, Any]:
+        """Integrate all images below the folder of the queue, also those that have results."""
+        await self.control.read_folder()
+        queue = self.control.queue
+        assert queue is not None
+        before, total = queue.processed + queue.failed, max(queue.waiting, 1)
+        while queue is self.control.queue and queue.waiting:
+            done = queue.processed + queue.failed - before
+            run.report(min(100.0 * done / total, 99.0), f"{done} of {total} images")
+            await asyncio.sleep(0.1)
+        if queue is not self.control.queue:
+            raise NotAllowedError("another queue has replaced this one")
+        return {"images": queue.processed + queue.failed - before, "failed": len(queue.failures)}
+
+    @command(reads_only=True)
+    async def queue_status(self) -> dict[str, Any]:
+        """How the queue stands: images processed, waiting and failed, and which failed why."""
+        counts = self.control.queue_counts()
+        if counts is None:
+            return {}
+        assert self.control.queue is not None
+        return {**asdict(counts), "failures": self.control.queue.failures, "problem": self.control.problem}
+
+    @command(reads_only=True)
+    async def queue_calibration(self) -> dict[str, Any]:
+        """The calibration of the queue, and the names of its masks; empty without a queue."""
+        found = self.control.queue_calibration()
+        return {} if found is None else {"calibration": found[0], "masks": [each.filename for each in found[1]]}
+
+    @command(reads_only=True)
+    async def result_files(self) -> dict[str, Any]:
+        """The files of results by kind of curve."""
+        return dict(await self.control.file_lists())
+
+    @command(reads_only=True)
+    async def list_folder(
+        self, path: Annotated[str, Argument(doc="Relative to the base folder")] = ""
+    ) -> dict[str, Any]:
+        """What is in a folder below the base folder."""
+        components, entries = await self.control.list_folder(path.split("/"))
+        return {"folder": "/".join(components), "entries": [{"name": n, "is_folder": f} for n, f in entries]}
 
     # Images -------------------------------------------------------------------------------------------------------
 
     @operation()
     async def integrate_file(self, run: Operation, path: ImagePath) -> dict[str, Any]:
-        """Integrate one image file and publish it as the latest image; TIFF, CBF or EDF."""
+        """Integrate one image file and publish it as the latest image; TIFF, CBF or EDF. Nothing is written."""
         name = Path(path).name
         run.report(0.0, f"{name}: reading and integrating")
-        real, found = await self._integrate(path)
-        bins = len(found.profile.q)
-        peak = "no ring" if found.q_peak is None else f"the strongest ring at q = {found.q_peak:.4f} nm^-1"
-        run.report(100.0, f"{name}: {bins} bins, {peak}")
-        return {"path": _text(real), "bins": bins, "q_peak": found.q_peak}
-
-    async def poll_folder(self) -> None:
-        """Let new complete images wait for their integration."""
-        for path in self._folder.compare(await asyncio.to_thread(self._folder.look)):
-            self._waiting.put_nowait(path)
-        self.images_waiting.publish(self._waiting.qsize())
-        if self.watching.value:
-            self.set_state(DeviceState.ON, f"watching {self._folder.folder}")
-        else:
-            self.set_state(DeviceState.STANDBY, f"not watching {self._folder.folder}; integrate_file works")
-
-    async def _integrate_waiting(self) -> None:
+        real = await asyncio.to_thread(self.control.allowed.resolve, path)
         while True:
-            path = await self._waiting.get()
-            if not self.watching.value:
-                # Passed over, so that the switch does not bring everything that came meanwhile.
-                continue
-            try:
-                await self._integrate(path)
-            except asyncio.CancelledError:
-                self._folder.interrupted(path)
-                raise
-            except Exception as error:
-                # One bad image never stops the next, whatever is wrong with it.
-                if not self._folder.failed(path):
-                    self.log.warning("%s is given up: %s: %s", path, reason(error), error)
-                    self.images_failed.publish(self.images_failed.value + 1)
-                    self.last_failure.publish(_text(f"{path}: {reason(error)}: {error}")[:4096])
-            self.images_waiting.publish(self._waiting.qsize())
-
-    async def _integrate(self, path: str | Path) -> tuple[Path, Integrated]:
-        """Integrate a file and publish what it gives; the real path, and the result."""
-        if self._calibrated is None:
-            raise NotAllowedError("there is no calibration yet; the status says why")
-        real = await asyncio.to_thread(self._allowed.resolve, path)
-        while True:
-            used = self._calibrated
-            found = await self.integrate(
-                str(real), self.properties.max_image_bytes, used.mask, used.geometry, used.polarization
+            used = self.control.run
+            if used is None:
+                raise NotAllowedError("there is no calibration yet; the status says why")
+            batch = await self.integrate(
+                str(used.folder), [Job(str(real), "")], False, self.properties.max_image_bytes, True
             )
             # Another calibration meanwhile: the curve would not belong to the one that is shown beside it.
-            if used is self._calibrated:
+            if used is self.control.run and batch.outcomes:
                 break
-        self._publish(real, found)
-        return real, found
+        if not batch.done:
+            failed = batch.outcomes[0]
+            assert isinstance(failed, ImageFailed)  # it was given no known version
+            raise failed.error
+        found = self.control.newest_of(batch)
+        self.publish_image(batch.done[0], found, batch.frame)
+        self._processed += 1
+        self.images_processed.publish(self._processed)
+        bins = len(found.curves[0].x)
+        peak = self.q_peak.reading.value  # None when it is INVALID
+        ring = "no ring" if peak is None else f"the strongest ring at q = {peak:.4f} nm^-1"
+        run.report(100.0, f"{name}: {bins} bins, {ring}")
+        return {"path": _text(real), "bins": bins, "q_peak": peak}
 
-    def _publish(self, path: Path, found: Integrated) -> None:
-        at, why = self._stamp(found), "the file does not say"
-        self.image_path.publish(_text(path), timestamp=at)
-        _publish_if_known(self.image_time, found.timestamp, at, why)
-        _publish_if_known(self.exposure_time, found.exposure_seconds, at, why)
-        try:
-            self.image.publish(found.frame, timestamp=at, copy=False)
-        except (BadValueError, RangeError) as error:
-            # Pixels that are no int32 are not rounded; the curve has been made from them as they are.
-            self.image.publish_invalid(str(error), timestamp=at)
-        self.q.publish(found.profile.q, timestamp=at, copy=False)
-        self.sigma.publish(found.profile.sigma, timestamp=at, copy=False)
-        _publish_if_known(self.q_peak, found.q_peak, at, "no ring stands out")
-        # Last, so that whoever acts on it finds all that belongs to it.
-        self.intensity.publish(found.profile.intensity, timestamp=at, copy=False)
-        self.images_processed.publish(self.images_processed.value + 1)
+    async def _integrate(self, folder: str, jobs: Sequence[Job], writes_text: bool) -> Batch:
+        now = time.monotonic()
+        wants_frame = now - self._frame_at >= IMAGE_PERIOD
+        if wants_frame:
+            self._frame_at = now
+        return await self.integrate(folder, jobs, writes_text, self.properties.max_image_bytes, wants_frame)
 
-    def _stamp(self, found: Integrated) -> float:
-        """The time that the readings of an image bear, s since 1970.
+    def _tell(self, batch: Batch) -> None:
+        queue = self.control.queue
+        if done := batch.done:
+            self._processed += len(done)
+            newest = self.control.newest_curves()
+            assert newest is not None
+            self._latest = done[-1], newest
+            if batch.frame is not None:
+                self._frame = batch.frame
+        for outcome in batch.outcomes:
+            if isinstance(outcome, ImageFailed) and queue is not None and outcome.job.image in queue.failures:
+                self.log.warning("%s is given up: %s", outcome.job.image, outcome.why)
+                self.last_failure.publish(_text(f"{outcome.job.image}: {outcome.why}")[:4096])
 
-        A live image bears its header's time, and so lines up with the other instruments in an archive. An old one that
-        is integrated again, or one of a detector whose clock is in another time zone, bears the present: archives and
-        strip charts throw away what is older than what they have, and an operator would see nothing happen. The
-        header's time is always in ``image_time``.
-        """
-        now = time.time()
-        oldest = max(self._stamped, now - LIVE_SECONDS - (found.exposure_seconds or 0.0))
-        live = found.timestamp is not None and oldest < found.timestamp <= now
-        self._stamped = found.timestamp if live and found.timestamp is not None else now
-        return self._stamped
+    def _tell_folder(self, problem: str) -> None:
+        self._folder_problem = problem
+        self.set_fault("folder", problem)
 
+    async def poll_queue(self) -> None:
+        """Show the newest results, not more often than anybody can look at them."""
+        latest, self._latest = self._latest, None
+        frame, self._frame = self._frame, None
+        if latest is not None:
+            self.publish_image(*latest, frame)
+            self.publish_history(self.control.integral_series())
+        queue = self.control.queue
+        self.images_waiting.publish_change(0 if queue is None else queue.waiting)
+        if queue is not None:
+            self.images_failed.publish_change(queue.failed)
+        self.images_passed_over.publish_change(self.control.passed_over)
+        # Last: who waits for it finds the rest.
+        self.images_processed.publish_change(self._processed)
 
-def _publish_if_known(live: LiveAttribute[float], value: float | None, timestamp: float, why_not: str) -> None:
-    if value is None:
-        live.publish_invalid(why_not, timestamp=timestamp)
-    else:
-        live.publish(value, timestamp=timestamp)
-
-
-def _text(path: object) -> str:
-    """A path as a text that can be sent: a file may have any bytes as its name."""
-    return str(path).encode(errors="replace").decode()
+    async def poll_state(self) -> None:
+        """Say how the queue stands."""
+        queue = self.control.queue
+        lately = time.time() - RATE_SECONDS
+        rate = 0.0 if queue is None else sum(each > lately for each in reversed(queue.finished)) / RATE_SECONDS
+        self.image_rate.publish_change(rate)
+        self.queue_folder.publish_change("" if queue is None else _text(queue.run.images))
+        self.queue_closed.publish_change(queue is None or queue.is_closed)
+        self.results_file.publish_change(_text(self.control.results_file or ""))
+        self.set_fault("results", self.control.problem)
+        if queue is None:
+            self.set_state(DeviceState.STANDBY, "there is no queue")
+        elif self.watching.value and not queue.is_closed:
+            self.set_state(DeviceState.ON, f"watching {queue.run.images}")
+        elif queue.is_closed:
+            self.set_state(DeviceState.STANDBY, "the queue is closed: it takes no more images")
+        else:
+            self.set_state(DeviceState.STANDBY, f"not watching {queue.run.images}; integrate_file works")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.core.errors import BadValueError
+from devices.core.errors import BadValueError, ConfigurationError
 from devices.drivers.saxs_calibration import CalibratedMask, CalibratedSlice, Calibration
 from devices.pipelines.saxs_azimuth import AzimuthIntegrator
 from devices.pipelines.saxs_integrate import Integrator
@@ -35,12 +35,13 @@ class Plan:
 
     Args:
         masks: for each of the calibration's masks the masked pixels, (rows, columns), or None.
+        subject: what errors call the calibration.
     Raises:
-        BadValueError: a mask does not fit the geometry.
+        ConfigurationError: a mask does not fit the geometry.
     """
 
-    def __init__(self, calibration: Calibration, masks: Sequence[Mask]) -> None:
-        self.calibration = calibration
+    def __init__(self, calibration: Calibration, masks: Sequence[Mask], subject: str = "calibration") -> None:
+        self.calibration, self._subject = calibration, subject
         steps = [
             self._radial(index, entry, mask)
             for index, (entry, mask) in enumerate(zip(calibration.masks, masks, strict=True))
@@ -73,7 +74,7 @@ class Plan:
 
     def _radial(self, index: int, entry: CalibratedMask, mask: Mask) -> _Step:
         polarization = self.calibration.polarization
-        _check(index, entry, mask)
+        _check(self._subject, index, entry, mask)
         if entry.by_azimuth:
             azimuth = AzimuthIntegrator(entry.geometry, mask, polarization, entry.q_start, entry.q_stop)
 
@@ -103,7 +104,8 @@ class Plan:
         return _Step(f"Slice{index}", cut)
 
 
-def _check(index: int, entry: CalibratedMask, mask: Mask) -> None:
+def _check(subject: str, index: int, entry: CalibratedMask, mask: Mask) -> None:
     if mask is not None and mask.shape != entry.geometry.image_size:
-        shapes = (" x ".join(map(str, shape)) for shape in (mask.shape, entry.geometry.image_size))
-        raise BadValueError("Masks[{}].MaskFile: a mask of {} px, Geometry.Imagesize says {} px".format(index, *shapes))
+        shapes = [" x ".join(map(str, shape)) for shape in (mask.shape, entry.geometry.image_size)]
+        problem = f"Masks[{index}].MaskFile: {entry.file} is a mask of {shapes[0]} px"
+        raise ConfigurationError(subject, [f"{problem}, Geometry.Imagesize says {shapes[1]} px"])

@@ -92,3 +92,10 @@ class Series:
     i0: list[float] = field(default_factory=list)
     i1: list[float] = field(default_factory=list)
     i2: list[float] = field(default_factory=list)
+
+    def add(self, time: float, file: str, parameters: IntegralParameters) -> None:
+        self.time.append(time)
+        self.file.append(file)
+        self.i0.append(parameters.i0)
+        self.i1.append(parameters.i1)
+        self.i2.append(parameters.i2)

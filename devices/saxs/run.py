@@ -27,6 +27,8 @@ DESCRIPTION: Final = "run.json"
 STOP: Final = "stop"
 MAX_MASK_BYTES: Final = 64 << 20
 MAX_DESCRIPTION_BYTES: Final = 4 << 20
+#: The longest curve, bins: 128 KiB, so that curves travel with the scalars and not with the images.
+MOST_BINS: Final = 16384
 
 
 @dataclass(frozen=True)
@@ -35,27 +37,36 @@ class Run:
 
     Args:
         folder: where the run is kept.
-        base: the folder that images and results are confined to.
+        base: the folder that results are confined to.
+        allowed: the folders that images are confined to; the first one is `base`.
         images: the folder of the images, with all below it.
         document: the calibration as it came.
         attachments: the mask files as they came, or as they were read; one for each mask that has a file, in order.
         started: s since 1970.
         covers_all: images that were there before the run began belong to it, too.
         is_closed: no more images are taken.
+        source: the calibration file that the server read by itself; empty: the calibration came from a client.
     """
 
     folder: Path
     base: Path
+    allowed: AllowedFolders
     images: Path
     document: Mapping[str, Any]
     attachments: tuple[Attachment, ...]
     started: float
     covers_all: bool = False
     is_closed: bool = False
+    source: str = ""
 
     @property
     def calibration(self) -> Calibration:
-        return parse_calibration(self.document, "calibration", self.base)
+        return parse_calibration(self.document, self.subject, self.base)
+
+    @property
+    def subject(self) -> str:
+        """What errors call the calibration."""
+        return self.source or "calibration"
 
     @property
     def stop_file(self) -> Path:
@@ -69,7 +80,7 @@ class Run:
             ConfigurationError, BadValueError, ProtocolError: calibration or masks are wrong.
         """
         calibration = self.calibration
-        return Plan(calibration, decoded_masks(calibration, self.attachments))
+        return Plan(calibration, decoded_masks(calibration, self.attachments), self.subject)
 
     def save(self) -> None:
         """Keep the run on disk, for workers and for a restart."""
@@ -77,13 +88,14 @@ class Run:
         for index, attachment in enumerate(self.attachments):
             write_whole(self.folder / f"mask{index}", attachment.data)
         description = {
-            "base": str(self.base),
+            "allowed": [str(each) for each in self.allowed.folders],
             "images": str(self.images),
             "calibration": self.document,
             "masks": [attachment.filename for attachment in self.attachments],
             "started": self.started,
             "covers_all": self.covers_all,
             "is_closed": self.is_closed,
+            "source": self.source,
         }
         write_whole(self.folder / DESCRIPTION, json.dumps(description).encode())
 
@@ -97,6 +109,7 @@ def new_run(
     allowed: AllowedFolders,
     document: Mapping[str, Any],
     attachments: Sequence[Attachment] = (),
+    source: str = "",
 ) -> Run:
     """A run for a calibration that came from a client.
 
@@ -108,7 +121,15 @@ def new_run(
         ConfigurationError: wrong entries, with their keys. NotAllowedError: the directory leads outside.
     """
     base = Path(os.path.realpath(allowed.folders[0]))
-    calibration = parse_calibration(document, "calibration", base)
+    calibration = parse_calibration(document, source or "calibration", base)
+    problems = [
+        f"Masks[{index}].PixelPerRadialElement: {mask.geometry.pixels_per_bin} px gives {mask.geometry.bins} bins, "
+        f"at most {MOST_BINS} are published"
+        for index, mask in enumerate(calibration.masks)
+        if mask.geometry.bins > MOST_BINS
+    ]
+    if problems:
+        raise ConfigurationError(source or "calibration", problems)
     components = [part for part in calibration.directory if part]
     images = allowed.resolve(Path(*components) if components else Path("."))
     files = [(index, mask.file) for index, mask in enumerate(calibration.masks) if mask.file is not None]
@@ -122,7 +143,8 @@ def new_run(
             given.append(Attachment(str(file), read_limited(allowed.resolve(file), MAX_MASK_BYTES)))
         except (BadValueError, NotAllowedError) as error:
             raise ConfigurationError("calibration", [f"Masks[{index}].MaskFile: {error}"]) from error
-    return Run(folder, base, images, dict(document), tuple(given), time.time())
+    real = AllowedFolders([base, *allowed.folders[1:]])
+    return Run(folder, base, real, images, dict(document), tuple(given), time.time(), source=source)
 
 
 def kept_run(folder: Path) -> Run | None:
@@ -140,15 +162,18 @@ def kept_run(folder: Path) -> Run | None:
             Attachment(name, read_limited(folder / f"mask{index}", MAX_MASK_BYTES))
             for index, name in enumerate(description["masks"])
         )
+        allowed = AllowedFolders([Path(each) for each in description["allowed"]])
         return Run(
             folder,
-            Path(description["base"]),
+            allowed.folders[0],
+            allowed,
             Path(description["images"]),
             description["calibration"],
             attachments,
             float(description["started"]),
             bool(description["covers_all"]),
             bool(description["is_closed"]),
+            str(description["source"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise BadValueError(f"{file} cannot be read: {error!r}") from error
