@@ -11,7 +11,7 @@ __all__ = ["SaxsDetector"]
 
 
 def __getattr__(name: str) -> Any:
-    """The device is imported by who serves it: clients of its results need neither scipy nor numba, nor their second."""
+    """The device is imported by who serves it: clients of its results need not wait for scipy and numba."""
     if name == "SaxsDetector":
         from devices.saxs.device import SaxsDetector
 
