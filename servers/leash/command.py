@@ -6,6 +6,7 @@ Everything heavy is imported by the command that needs it.
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -59,6 +60,7 @@ def netconf(network_path: Path | None, **asked: Any) -> None:
 def network_entry(path: Path | None, number: int) -> NetworkEntry:
     from servers.leash.network_file import entry_of, read_network
 
+    logging.basicConfig(format="warning: %(message)s")
     return entry_of(read_network(path), number)
 
 

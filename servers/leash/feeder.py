@@ -121,7 +121,7 @@ class SettledFiles:
 
 def run(folder: Path, feeder: Endpoint, bind: str, *, existing: bool, polls: bool) -> None:
     """Announce images of a folder until Ctrl-C or SIGTERM; see `feed`."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
 
     async def until_told() -> None:
         task = asyncio.ensure_future(feed(folder, feeder, bind, existing=existing, polls=polls))
