@@ -71,6 +71,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "facility": _module("facility"),
     "saxs": _saxs,
     "history": _module("history"),
+    "recorder": _module("recorder"),
     "images": _module("images"),
     "panels": _module("panels"),
     "alarms": _module("alarms"),

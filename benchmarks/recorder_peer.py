@@ -21,7 +21,7 @@ async def receive(count: int) -> None:
         [f"R{number}" for number in range(count)], lambda value, _: take(value), format=FORMAT_TIME, all_updates=True
     )
     while await asyncio.to_thread(sys.stdin.readline):
-        print(json.dumps({"written": taken}), flush=True)
+        print(json.dumps({"received": taken, "kept": 0}), flush=True)
     for each in subscriptions:
         each.close()
 

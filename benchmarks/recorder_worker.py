@@ -22,7 +22,7 @@ def main() -> None:
     """Told how many PVs, the port and a folder; runs until its input ends, and answers every line."""
     count, port, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     collect_apart()
-    written = 0
+    received = kept = written = 0
 
     def tell(state: State) -> None:
         nonlocal written
@@ -35,14 +35,18 @@ def main() -> None:
 
     def answer() -> None:
         for _ in sys.stdin:
-            print(json.dumps({"written": written}), flush=True)
+            print(json.dumps({"received": received, "kept": kept, "written": written}), flush=True)
         stop.set()
 
     threading.Thread(target=answer, daemon=True).start()
     pvs = [ServedPv(f"R{n}", "many/1", "value", "float64", 0, False, "operator") for n in range(count)]
     writer.put(recorder.follow(pvs))
+    taken = 0
     while not stop.wait(TAKE_S):
-        writer.put(recorder.take())
+        samples = recorder.take()
+        taken += len(samples)
+        received, kept = recorder.received, taken + len(recorder._waiting)  # those are kept in a moment
+        writer.put(samples)
         writer.describe(*recorder.described())
     writer.stop(recorder.close())
 

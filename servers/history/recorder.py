@@ -55,9 +55,13 @@ class Recorder:
         host, port: of the mirror's Channel Access; a PV that it refers to another port is taken from there.
         archive: how closely each PV is recorded.
         clock_ns: the time now, ns since 1970.
+
+    Attributes:
+        received: values that came since the start, kept or not.
     """
 
     def __init__(self, host: str, port: int, archive: ArchiveList, clock_ns: Callable[[], int] = time.time_ns) -> None:
+        self.received = 0
         self._host, self._mirror = host, Circuit(host, port)
         self._circuits = {port: self._mirror}
         self._archive, self._clock_ns = archive, clock_ns
@@ -143,6 +147,7 @@ class Recorder:
         circuit.open(subscription.number, subscription.pv.name)
 
     def _values(self, updates: list[Update], now_ns: int, at: float) -> list[Sample]:
+        self.received += len(updates)
         samples: list[Sample] = []
         by_number = self._by_number
         for _, _, number, status, severity, seconds, nanoseconds, value in updates:

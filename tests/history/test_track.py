@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,17 @@ def test_a_value_that_stays_after_a_fast_change_is_kept_when_its_time_comes() ->
     track = Track("T", Rule())
     assert feed(track, (0.0, 1.0), (0.2, 2.0)) == [1.0]
     assert [sample.value for sample in track.due(NOON_NS, 1.1)] == [2.0]
+
+
+def test_of_a_source_at_the_very_rate_no_value_is_lost_when_they_are_taken_unevenly() -> None:
+    track, kept = Track("T", Rule()), list[float]()
+    polls = [0.216 * n for n in range(1000)]
+    for before, at in pairwise(polls):
+        now_ns = NOON_NS + round(at * NANOSECONDS)
+        for second in range(math.ceil(before), math.ceil(at)):
+            kept += [sample.value for sample in track.take(now_ns, float(second), 0, True, now_ns, at)]
+        kept += [sample.value for sample in track.due(now_ns, at)]
+    assert kept == [float(second) for second in range(math.ceil(polls[-1]))]
 
 
 def test_noise_within_the_dead_band_is_not_kept_and_a_slow_drift_is() -> None:
