@@ -70,6 +70,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "fleet": _module("fleet"),
     "facility": _module("facility"),
     "saxs": _saxs,
+    "saxs_queue": _module("saxs_queue"),
     "history": _module("history"),
     "recorder": _module("recorder"),
     "images": _module("images"),
