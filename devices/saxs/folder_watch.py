@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ async def changed_images(folder: Path, *, polls: bool = False) -> AsyncGenerator
     identity = check_folder(folder)
     changes = watchfiles.awatch(
         folder,
-        watch_filter=lambda change, path: change is not watchfiles.Change.deleted and is_image(path),
+        watch_filter=_concerns_images,
         step=STEP_MS,
         debounce=LONGEST_MS,
         rust_timeout=LOOK_MS,
@@ -45,13 +46,31 @@ async def changed_images(folder: Path, *, polls: bool = False) -> AsyncGenerator
                 raise NotConnectedError(f"the image folder {folder} was replaced")
             if found or is_first:
                 is_first = False
-                yield sorted({path for _, path in found})
+                images = {path for _, path in found if is_image(path)}
+                others = [path for _, path in found if path not in images]
+                yield sorted(images.union(await asyncio.to_thread(_images_in_folders, others)))
     except OSError as error:
         if isinstance(error, NotConnectedError):
             raise
         raise NotConnectedError(f"the image folder {folder} cannot be watched: {error}") from error
     finally:
         await changes.aclose()
+
+
+def _concerns_images(change: watchfiles.Change, path: str) -> bool:
+    """Images, and what may be a new folder: images that come into it before it is watched are told by nobody."""
+    if is_image(path):
+        return change is not watchfiles.Change.deleted
+    return change is watchfiles.Change.added and not os.path.basename(path).startswith(".")
+
+
+def _images_in_folders(paths: list[str]) -> list[str]:
+    """The images below those of the paths that are folders."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(NotConnectedError):  # removed meanwhile
+            found += [image for some in images_below(Path(path)) for image in some] if os.path.isdir(path) else []
+    return found
 
 
 def images_below(folder: Path) -> Iterator[list[str]]:
