@@ -228,6 +228,9 @@ def live(ctx: click.Context, /, output: Path | None, as_json: bool, **view: Any)
 @click.option("-s", "--sdir", hidden=True, help="Taken, and without a meaning, as it always was.")
 @click.option("-p", "--port", type=click.IntRange(0, 65535), help="In the place of the port of the Feeder URL.")
 @click.option("--bind", default="127.0.0.1", show_default=True, help="Own address to listen on; 0.0.0.0: all.")
+@click.option(
+    "--settle", "settled_s", type=click.FloatRange(0.0), default=0.3, show_default=True, help="s without a change."
+)
 @click.option("--existing", is_flag=True, help="Announce the images that are there already, too.")
 @click.option("--poll", "polls", is_flag=True, help="Look again and again: for file systems that tell nothing.")
 @number_option

@@ -25,7 +25,6 @@ from servers.leash.feeder_link import announcement
 
 log = logging.getLogger(__name__)
 
-#: A file that has not changed for this time is complete, s.
 SETTLED_S: Final = 0.3
 LOOK_S: Final = 0.05
 NOTHING: Final = Version(0, 0, 0)
@@ -82,9 +81,14 @@ class Publisher:
 
 
 class SettledFiles:
-    """Which of the files that changed are complete: each version of a file is handed out once."""
+    """Which of the files that changed are complete: each version of a file is handed out once.
 
-    def __init__(self) -> None:
+    Args:
+        settled_s: how long a complete file has not changed, s.
+    """
+
+    def __init__(self, settled_s: float = SETTLED_S) -> None:
+        self._settled_s = settled_s
         self._changing: dict[str, tuple[Version, float]] = {}
         self._announced: OrderedDict[str, Version] = OrderedDict()
 
@@ -110,7 +114,7 @@ class SettledFiles:
                 del self._changing[path]
             elif version != before:
                 self._changing[path] = version, now_s
-            elif version.size and now_s - since_s >= SETTLED_S:
+            elif version.size and now_s - since_s >= self._settled_s:
                 del self._changing[path]
                 if self._announced.pop(path, None) != version:
                     yield path
@@ -119,12 +123,12 @@ class SettledFiles:
             self._announced.popitem(last=False)
 
 
-def run(folder: Path, feeder: Endpoint, bind: str, *, existing: bool, polls: bool) -> None:
+def run(folder: Path, feeder: Endpoint, bind: str, *, existing: bool, polls: bool, settled_s: float) -> None:
     """Announce images of a folder until Ctrl-C or SIGTERM; see `feed`."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
 
     async def until_told() -> None:
-        task = asyncio.ensure_future(feed(folder, feeder, bind, existing=existing, polls=polls))
+        task = asyncio.ensure_future(feed(folder, feeder, bind, existing=existing, polls=polls, settled_s=settled_s))
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, task.cancel)
         with contextlib.suppress(asyncio.CancelledError):
@@ -133,7 +137,7 @@ def run(folder: Path, feeder: Endpoint, bind: str, *, existing: bool, polls: boo
     asyncio.run(until_told())
 
 
-async def feed(folder: Path, feeder: Endpoint, bind: str, *, existing: bool = False, polls: bool = False) -> None:
+async def feed(folder: Path, feeder: Endpoint, bind: str, *, existing: bool, polls: bool, settled_s: float) -> None:
     """Announce images of a folder and all below it until cancelled.
 
     A path is announced as ``folder`` is spelled: relative ones are below the base folder of the server.
@@ -141,12 +145,13 @@ async def feed(folder: Path, feeder: Endpoint, bind: str, *, existing: bool = Fa
     Args:
         existing: whether those that are there already are announced, too.
         polls: look again and again; for file systems that other machines write to and tell nothing.
+        settled_s: a file that has not changed for this time is complete, s.
 
     Raises:
         NotConnectedError: there is no such folder, or it went away. ConfigurationError: the address is taken.
     """
     publisher = Publisher(feeder, bind)
-    files = SettledFiles()
+    files = SettledFiles(settled_s)
     loops = [publisher.follow_listeners(), _announce(files, publisher), _watch(folder, files, existing, polls)]
     tasks = [asyncio.create_task(loop) for loop in loops]
     log.info("announces images below %s at %s", folder, publisher.endpoint)
