@@ -163,7 +163,8 @@ class Host:
                 str(self.facility.path), [f"class {name} has no import path; add `classes: {{{name}: module:Class}}`"]
             )
         model_class = device_class(self.facility.classes[name])
-        return tango_class(name, model_class, self.loop_thread, self.pusher, self._properties_of, self._store_of)
+        found = (self.loop_thread, self.pusher, self._properties_of, self._store_of)
+        return tango_class(name, model_class, *found, tuple(self.facility.services))
 
     def _properties_of(self, device: str) -> Mapping[str, Any]:
         if self.tango_host is None:

@@ -91,7 +91,8 @@ class SaxsDetector(SaxsReadings):
                     self.calibration_file.publish_setpoint(self._calibration_asked)
                     return
             if self.control.queue is None:
-                await self._calibrate(self._calibration_asked)
+                if self.properties.begins_alone or self._calibration_asked:
+                    await self._calibrate(self._calibration_asked)
             else:
                 self._show_queue(self.control.queue.run.source)
             self.calibration_file.publish_setpoint(self._calibration_asked)

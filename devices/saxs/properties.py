@@ -22,6 +22,7 @@ class SaxsProperties(Properties):
 
     folder: str = setting(doc="The folder that the detector writes to; absolute")
     calibration: str = setting("", doc="The calibration to begin with; empty: calibration.json in the folder")
+    begins_alone: bool = setting(True, doc="Whether a queue begins with the calibration; otherwise clients begin them")
     allowed_folders: tuple[str, ...] = setting(
         (), doc="Folders, beside the watched one, whose files clients may name, with all below them; / for any file"
     )

@@ -104,6 +104,8 @@ class ImageQueue:
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._dispatch(), name=f"queue of {self.run.images}")
+        for _ in range(self._workers):  # workers start and tabulate before the first image comes
+            self._begin([])
 
     def add(self, images: Iterable[str]) -> None:
         """Images that are new or have changed; one that is waiting already is done once."""
@@ -227,8 +229,9 @@ class ImageQueue:
             self.add(missing)
         if any(isinstance(outcome, ImageDone) for outcome in batch.outcomes):
             self.problem = ""
-        self._record.put(batch, given_up)
-        self._tell(batch)
+        if images:
+            self._record.put(batch, given_up)
+            self._tell(batch)
 
     def _done(self, done: ImageDone) -> None:
         image = done.job.image

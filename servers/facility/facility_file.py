@@ -19,6 +19,7 @@ from servers.facility.ports import DEFAULT_PORTS, Ports
 from servers.facility.references import resolve
 from servers.facility.spelling import did_you_mean
 from servers.facility.web_settings import WebSettings, web_settings
+from servers.native import NativeService
 
 SERVER_NAME: Final = "Diptych"
 
@@ -56,6 +57,7 @@ class Facility:
         mirrors: the servers that serve EPICS.
         start_order: every server that ``diptych up`` starts, in that order.
         programs: server -> command line, for servers that are not of this project.
+        services: what devices serve beside Tango: the protocols of the instruments' own clients.
         panels: the folder of operator panels that browsers get, or None for no web server.
         web: where the panels are served, and to whom.
         history: how the PVs are recorded, or None when they are not.
@@ -77,6 +79,7 @@ class Facility:
     mirrors: tuple[str, ...] = ()
     start_order: tuple[str, ...] = ()
     programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    services: tuple[NativeService, ...] = ()
     panels: Path | None = None
     web: WebSettings = field(default_factory=WebSettings)
     history: HistorySettings | None = None
@@ -201,6 +204,21 @@ def _assemble(
                 known = [short_server_name(server) for server in devices]
                 problems.append(f"{group}: no server {name}{did_you_mean(short_server_name(name), known)}")
 
+    native = tuple(
+        NativeService(
+            name=name,
+            kind=entry["kind"],
+            device=entry["device"],
+            options={key: resolved(value, "services", name, key) for key, value in entry.get("options", {}).items()},
+        )
+        for name, entry in extra.get("services", {}).items()
+    )
+    homes = {name.casefold() for classes in devices.values() for each in classes.values() for name in each}
+    problems += [
+        f"services > {each.name}: no device {each.device}{did_you_mean(each.device, homes)}"
+        for each in native
+        if each.device.casefold() not in homes
+    ]
     history, wrong_history = history_settings(extra.get("history", False), path.parent)
     extra_name = path.with_suffix(".facility.yaml").name
     problems += [f"{extra_name}: {problem}" for problem in (*wrong, *wrong_history)]
@@ -242,6 +260,7 @@ def _assemble(
         mirrors=mirrors,
         start_order=tuple(dict.fromkeys([*(name for name in first if name in started), *started])),
         programs=programs,
+        services=native,
         panels=Path(os.path.normpath(path.parent / extra["panels"])) if "panels" in extra else None,
         web=web,
         history=history,

@@ -64,6 +64,33 @@ def network_entry(path: Path | None, number: int) -> NetworkEntry:
     return entry_of(read_network(path), number)
 
 
+# The server -----------------------------------------------------------------------------------------------------------
+
+
+@saxs.command(cls=OneLineCommand, context_settings=HELP)
+@click.argument("base", type=FOLDER, default=Path())
+@click.option("-p", "--port", type=click.IntRange(1, 65535), help="In the place of the port of the Server URL.")
+@click.option("-f", "--feeder", metavar="URL", help="In the place of the Feeder URL.")
+@click.option("--bind", default="127.0.0.1", show_default=True, help="Own address to listen on; 0.0.0.0: all.")
+@click.option("-t", "--threads", type=click.IntRange(1, 64), help="Worker processes at most [one for each processor].")
+@click.option("-w", "--watch/--no-watch", default=True, show_default=True, help="Whether queues watch their folders.")
+@click.option("-R", "--relpath", "relative", default="../work", show_default=True, help="Results, seen from images.")
+@click.option("-o", "--out", "output", type=FOLDER, help="The folder of all results instead.")
+@click.option("--format", "form", type=click.Choice(["chi", "hdf5", "both", "none"]), default="chi", show_default=True)
+@click.option("--state-dir", type=FOLDER, help="Where queues are kept over a restart [.diptych in BASE].")
+@click.option("-d", "--daemon", is_flag=True, help="In the background.")
+@network_option
+@click.pass_context
+def server(ctx: click.Context, /, network_path: Path | None, daemon: bool, **options: Any) -> None:
+    """Serve the queues of the network file for the images below BASE, until Ctrl-C."""
+    from servers.leash import server as queues
+
+    if daemon:
+        click.echo(queues.in_background(ctx.params))
+        return
+    ctx.exit(queues.run(network=network_path, **options))
+
+
 # The client -----------------------------------------------------------------------------------------------------------
 
 

@@ -124,6 +124,7 @@ class Commands:
     # What was measured --------------------------------------------------------------------------------------------
 
     async def _plot(self, request: Request) -> Reply:
+        await self._series.follow(self._target.integral_series())
         queue = self._target.queue_calibration()
         if queue is None:
             return Reply("no queue")
@@ -140,7 +141,7 @@ class Commands:
                 "graphs": self._graphs[1],
                 "stat": self._counts(),
                 "history": list(self._target.finished_times()),
-                "IntegralParameters": self._series.encode(self._target.integral_series()),
+                "IntegralParameters": self._series.encoded(),
             },
         )
 

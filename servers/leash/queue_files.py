@@ -14,7 +14,7 @@ from servers.facility.document import read_json
 def queue_files(
     calibration: Path, mask: Path | None = None, directory: str | None = None
 ) -> tuple[Mapping[str, Any], list[Attachment]]:
-    """The calibration of a new queue, and a file for each of its masks.
+    """The calibration of a new queue, and the files of its masks in their order.
 
     Args:
         calibration: its file; masks that it names are looked up beside it, then in the present folder.
@@ -39,9 +39,8 @@ def queue_files(
         if not isinstance(name, str):
             raise ConfigurationError(str(calibration), [f"Masks > {number} > MaskFile: must be a text"])
         given = number == 0 and mask is not None
-        # One for each mask, so that they are counted alike; without a file nothing is masked.
-        data = _bytes(calibration, name, Path() if given else calibration.parent) if name else b""
-        found.append(Attachment(name, data))
+        if name:
+            found.append(Attachment(name, _bytes(calibration, name, Path() if given else calibration.parent)))
     return document, found
 
 

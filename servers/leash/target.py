@@ -16,13 +16,17 @@ class Target(Protocol):
     """
 
     async def new_queue(self, calibration: Mapping[str, Any], masks: Sequence[Attachment]) -> None:
-        """Begin a queue; one that runs is aborted and replaced."""
+        """Begin a queue; one that runs is aborted and replaced.
+
+        Args:
+            masks: one for each entry of ``Masks`` that names a file, in their order.
+        """
 
     async def read_folder(self) -> None:
         """Begin anew with all images below the folder of the queue; NotAllowedError without a queue."""
 
     async def close_queue(self) -> None:
-        """Take no more images; those that wait are still done."""
+        """Take no more images; those that wait are still done. NotAllowedError without a queue."""
 
     async def abort_queue(self) -> None:
         """End the queue within one image; there is none afterwards."""
@@ -43,7 +47,10 @@ class Target(Protocol):
         """When the images of the last 100 s were finished, s since 1970."""
 
     def integral_series(self) -> Mapping[str, Series]:
-        """The integral parameters of all images of the queue, by ``R0``, ``R1`` ..."""
+        """The integral parameters of all images of the queue, by ``R0``, ``R1`` ...
+
+        A series only grows; when a queue begins, or begins anew, it is another object.
+        """
 
     async def list_folder(self, components: Sequence[str]) -> tuple[Sequence[str], Sequence[tuple[str, bool]]]:
         """What is in a folder below the base folder.

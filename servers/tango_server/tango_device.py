@@ -6,7 +6,7 @@ import concurrent.futures
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import tango
@@ -16,6 +16,7 @@ from devices.core import CommandSpec, Device, Event, Kind, LiveAttribute, Readin
 from devices.core.errors import ConfigurationError, NotConnectedError, TimeoutError, reason
 from devices.core.live import PUT_TIMEOUT
 from devices.core.memorized import Store
+from servers.native import NativeService, RunningServices, services_of
 from servers.tango_server import configuration
 from servers.tango_server.loop_thread import LoopThread
 from servers.tango_server.pusher import Pusher
@@ -46,8 +47,11 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
     #: How a device gets its properties and its store of memorized values; set by the server process.
     properties_of: ClassVar[Callable[[str], Mapping[str, Any]]]
     store_of: ClassVar[Callable[[str, list[str]], Store | None]]
+    #: What is to be served beside Tango.
+    native: ClassVar[Sequence[NativeService]] = ()
 
     model: Device | None = None
+    _services: RunningServices | None = None
     _trouble = ""
     _was_started = False
     _config_events: tango.DeviceProxy | None = None
@@ -89,12 +93,17 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
         # Init never writes to the hardware: only the first life of a device in its process applies memorized values.
         first, self._was_started = not self._was_started, True
         self._wait(self.loop_thread.submit(model.start(store, apply=first)), 2.0)
+        self._services = RunningServices(model, services_of(self.get_name(), type(self).native))
+        self._wait(self.loop_thread.submit(self._services.start()), 2.0)
 
     def stop_model(self) -> None:
         """End the work and leave the hardware as it is."""
         model, self.model = self.model, None
+        services, self._services = self._services, None
         if model is not None:
             try:
+                if services is not None:
+                    self._wait(self.loop_thread.submit(services.stop()), STOP_TIMEOUT)
                 self._wait(self.loop_thread.submit(model.stop()), STOP_TIMEOUT)
             except concurrent.futures.TimeoutError:
                 self._log().error("does not end within %g s and is left to itself", STOP_TIMEOUT)
@@ -347,6 +356,7 @@ def tango_class(
     pusher: Pusher,
     properties_of: Callable[[str], Mapping[str, Any]],
     store_of: Callable[[str, list[str]], Store | None],
+    native: Sequence[NativeService] = (),
 ) -> type[TangoDevice]:
     """The Tango class ``name`` for a model class."""
     return type(
@@ -359,5 +369,6 @@ def tango_class(
             "pusher": pusher,
             "properties_of": staticmethod(properties_of),
             "store_of": staticmethod(store_of),
+            "native": native,
         },
     )
