@@ -52,7 +52,7 @@ class SeriesTexts:
         """
         self._texts = {key: self._text(key, each) for key, each in series.items()}
         for text in list(self._texts.values()):
-            while text.take():
+            for _ in iter(text.take, False):
                 await asyncio.sleep(0)
 
     def encoded(self) -> Encoded:

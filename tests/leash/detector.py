@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from devices.core.errors import BusyError, ConfigurationError
+from devices.core.errors import BusyError, ConfigurationError, NotAllowedError
 from devices.drivers.allowed_folders import AllowedFolders
 from devices.pipelines.saxs_parameters import IntegralParameters
 from devices.saxs.results import Attachment, Curve, ImageCurves, QueueCounts, Series
@@ -60,6 +60,8 @@ class Detector:
         self.files += sorted(str(path) for path in self.base.rglob("*.tif"))
 
     async def close_queue(self) -> None:
+        if self.queue is None:
+            raise NotAllowedError("there is no queue")
         self.closed = True
 
     async def abort_queue(self) -> None:

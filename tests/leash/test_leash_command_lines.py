@@ -96,9 +96,12 @@ def test_a_queue_from_its_calibration_to_its_end(shell: Shell, leash: Running) -
     write_calibration(shell.home)
     (shell.home / "AAA_integ.msk").write_bytes(MASK)
     assert json.loads(shell("leash", "stat")[1]) == {"result": "stat", "data": {"stat": {}}}
+    assert shell.reply("new", "cal.json")["data"]["cal"]["Masks"] == [{"MaskFile": "AAA_integ.msk"}, {"MaskFile": ""}]
+    (shell.home / "AAA_integ.msk").write_bytes(b"GIF89a")
     refused = shell("leash", "new", "cal.json")
-    assert refused[0] == 1 and "a mask is no Fit2D mask" in refused[2], "the second mask is empty"
+    assert refused[0] == 1 and "a mask is no Fit2D mask" in refused[2]
     assert json.loads(refused[1])["result"] == "IOError", "the reply is there, too"
+    (shell.home / "AAA_integ.msk").write_bytes(MASK)
     (shell.home / "cal.json").write_text(json.dumps(CALIBRATION))
     assert shell.reply("new", "cal.json")["result"] == "new queue"
     found = leash.detector.queue

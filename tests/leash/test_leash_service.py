@@ -86,7 +86,7 @@ def test_without_a_queue(leash: Running) -> None:
     assert ask(leash, "get") == {"result": "no queue", "data": {}}
     assert ask(leash, "plot") == {"result": "no queue", "data": {}}
     assert ask(leash, "readdir") == {"result": "ValueError", "data": {"Error": "Start Queue first"}}
-    assert ask(leash, "close") == {"result": "queue closed", "data": {"stat": {}}}
+    assert ask(leash, "close") == {"result": "Error", "data": {"Error": "NotAllowedError: there is no queue"}}
     assert ask(leash, "abort") == {"result": "queue aborted", "data": {"stat": {}}}
 
 
