@@ -125,11 +125,14 @@ def leash(ctx: click.Context, server: str | None, serverno: int, network_path: P
         from servers.leash.client import LeashClient
         from servers.leash.curve_keys import read_client_keys
         from servers.leash.endpoint import Endpoint
+        from servers.leash.network_file import network_file
 
         entry = network_entry(network_path, serverno)
         if server is not None:
             return LeashClient(Endpoint.parse(server), entry.secret, None, seconds)
-        return LeashClient(entry.server, entry.secret, read_client_keys(entry.name), seconds)
+        return LeashClient(
+            entry.server, entry.secret, read_client_keys(entry.name, network_path or network_file()), seconds
+        )
 
     ctx.obj = connect
 

@@ -1,4 +1,7 @@
-"""The keys of an encrypted leash (ZeroMQ CURVE): a file for the server and one for its clients, beside the network."""
+"""The keys of an encrypted leash (ZeroMQ CURVE): a file for the server and one for its clients.
+
+They are in the folder ``.saxsdogkeys`` beside the network file.
+"""
 
 from __future__ import annotations
 
@@ -44,17 +47,20 @@ class ClientKeys:
         return f"ClientKeys({self.server})"
 
 
-def make_keys(name: str, server: Endpoint, folder: Path | None = None) -> tuple[Path, Path]:
+def make_keys(name: str, server: Endpoint, network: Path) -> tuple[Path, Path]:
     """New keys for the server ``name`` and for its clients; those of before no longer hold.
+
+    Args:
+        server: where it listens for encrypted requests.
+        network: the network file.
 
     Returns:
         The files of the server and of the clients.
     """
     import zmq
 
-    folder = folder or Path.home() / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    server_file, client_file = _files(folder, name)
+    server_file, client_file = _files(network, name)
+    server_file.parent.mkdir(mode=0o700, exist_ok=True)
     public, secret = (key.decode() for key in zmq.curve_keypair())
     client_public, client_secret = (key.decode() for key in zmq.curve_keypair())
     both = {"Server": str(server), "ServerKey": public}
@@ -65,30 +71,31 @@ def make_keys(name: str, server: Endpoint, folder: Path | None = None) -> tuple[
     return server_file, client_file
 
 
-def read_server_keys(name: str, folder: Path | None = None) -> ServerKeys | None:
+def read_server_keys(name: str, network: Path) -> ServerKeys | None:
     """The keys of the server ``name``; None when it has none, and is not encrypted.
 
     Raises:
         ConfigurationError: the file is faulty, or others may read it.
     """
-    path = _files(folder or Path.home() / FOLDER, name)[0]
+    path = _files(network, name)[0]
     clients = {"type": "object", "additionalProperties": _KEY}
     found = _read(path, {"ServerKey": _KEY, "SecretKey": _KEY, "Clients": clients})
     return ServerKeys(found["Server"], found["ServerKey"], found["SecretKey"], found["Clients"]) if found else None
 
 
-def read_client_keys(name: str, folder: Path | None = None) -> ClientKeys | None:
+def read_client_keys(name: str, network: Path) -> ClientKeys | None:
     """The keys for clients of the server ``name``; None when there are none.
 
     Raises:
         ConfigurationError: the file is faulty, or others may read it.
     """
-    path = _files(folder or Path.home() / FOLDER, name)[1]
+    path = _files(network, name)[1]
     found = _read(path, {"ServerKey": _KEY, "PublicKey": _KEY, "SecretKey": _KEY})
     return ClientKeys(found["Server"], found["ServerKey"], found["PublicKey"], found["SecretKey"]) if found else None
 
 
-def _files(folder: Path, name: str) -> tuple[Path, Path]:
+def _files(network: Path, name: str) -> tuple[Path, Path]:
+    folder = network.parent / FOLDER
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)  # never a path
     return folder / f"{plain}.server.json", folder / f"{plain}.client.json"
 

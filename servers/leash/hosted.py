@@ -11,6 +11,7 @@ from typing import Final
 from devices.core import Device
 from devices.core.errors import BadValueError, ConfigurationError
 from devices.saxs import SaxsDetector
+from servers.leash.curve_keys import read_server_keys
 from servers.leash.endpoint import Endpoint
 from servers.leash.network_file import NetworkEntry, read_network, write_network
 from servers.leash.network_setup import FEEDER_PORT, SECRET_BYTES, SERVER_PORT
@@ -42,8 +43,10 @@ def leash(device: Device, options: Mapping[str, str]) -> LeashService:
     if problems:
         raise ConfigurationError(f"leash of {device.name}", problems)
     assert isinstance(device, SaxsDetector)
-    entry = _entry(Path(options["network"]), options.get("name", device.name), ends["server"], ends["feeder"])
-    return LeashService(device.control, LeashSettings(entry, bind=options.get("bind", LOOPBACK)))
+    network = Path(options["network"])
+    entry = _entry(network, options.get("name", device.name), ends["server"], ends["feeder"])
+    settings = LeashSettings(entry, bind=options.get("bind", LOOPBACK), curve=read_server_keys(entry.name, network))
+    return LeashService(device.control, settings)
 
 
 def _entry(path: Path, name: str, server: Endpoint, feeder: Endpoint) -> NetworkEntry:

@@ -67,9 +67,9 @@ def set_up(
     write_network(target, entries)
     yield f"{target}: {name} is entry {entries.index(changed)} of {len(entries)}; copy the file to the hosts of clients"
     if encrypted is not None:
-        ours, theirs = make_keys(name, encrypted)
+        ours, theirs = make_keys(name, encrypted, target)
         yield f"{ours}: for the server alone"
-        yield f"{theirs}: copy it to the hosts of clients, to ~/.saxsdogkeys"
+        yield f"{theirs}: copy it to the hosts of clients, to {theirs.parent.name} beside their network file"
 
 
 def _place(entries: list[NetworkEntry], name: str) -> int | None:

@@ -212,8 +212,8 @@ def test_a_file_that_others_may_read_is_warned_of_and_the_other_spelling_is_read
 def test_an_encrypted_server_by_the_keys_of_the_home_folder(shell: Shell, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = Endpoint("127.0.0.1", free.getsockname()[1])
-    make_keys("Queue1", address, shell.home / ".saxsdogkeys")
-    keys = read_server_keys("Queue1", shell.home / ".saxsdogkeys")
+    make_keys("Queue1", address, shell.home / ".saxsdognetwork")
+    keys = read_server_keys("Queue1", shell.home / ".saxsdognetwork")
     write_network(shell.home / ".saxsdognetwork", [entry(str(address))])
     with running_leash(tmp_path, LeashSettings(entry(str(address)), curve=keys, follow_feeder=False)) as leash:
         assert len(leash.service.endpoints) == 1
@@ -277,7 +277,7 @@ def test_what_is_no_address_changes_nothing(shell: Shell) -> None:
 def test_keys_for_an_encrypted_server(shell: Shell) -> None:
     urls = ("--server", "tcp://saxs1:9723", "--feeder", "tcp://pilatus:9823", "--curve", "tcp://saxs1:9724")
     assert shell("netconf", *urls)[0] == 0
-    keys = read_server_keys("Queue1", shell.home / ".saxsdogkeys")
+    keys = read_server_keys("Queue1", shell.home / ".saxsdognetwork")
     assert keys is not None and str(keys.server) == "tcp://saxs1:9724"
     assert {file.stat().st_mode & 0o777 for file in (shell.home / ".saxsdogkeys").iterdir()} == {0o600}
 

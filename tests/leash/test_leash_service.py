@@ -389,8 +389,8 @@ def test_images_that_a_feeder_announces_come_into_the_queue(tmp_path: Path, capl
 
 
 def test_an_encrypted_leash_lets_in_whose_key_it_knows(tmp_path: Path) -> None:
-    make_keys("Queue1", Endpoint.parse("tcp://127.0.0.1:0"), tmp_path / "keys")
-    server, client = read_server_keys("Queue1", tmp_path / "keys"), read_client_keys("Queue1", tmp_path / "keys")
+    make_keys("Queue1", Endpoint.parse("tcp://127.0.0.1:0"), tmp_path / "network")
+    server, client = (read("Queue1", tmp_path / "network") for read in (read_server_keys, read_client_keys))
     assert server is not None and client is not None
     keys = (client.server_public, client.public, client.secret)
     stranger = tuple(key.decode() for key in zmq.curve_keypair())
@@ -410,8 +410,8 @@ def test_an_encrypted_leash_lets_in_whose_key_it_knows(tmp_path: Path) -> None:
 
 
 def test_with_keys_for_the_same_address_nothing_is_served_in_plain_text(tmp_path: Path) -> None:
-    make_keys("Queue1", Endpoint.parse("tcp://127.0.0.1:0"), tmp_path / "keys")
-    server, client = read_server_keys("Queue1", tmp_path / "keys"), read_client_keys("Queue1", tmp_path / "keys")
+    make_keys("Queue1", Endpoint.parse("tcp://127.0.0.1:0"), tmp_path / "network")
+    server, client = (read("Queue1", tmp_path / "network") for read in (read_server_keys, read_client_keys))
     assert server is not None and client is not None
     with running_leash(tmp_path, LeashSettings(entry(), curve=server, follow_feeder=False)) as leash:
         assert len(leash.service.endpoints) == 1
