@@ -1,4 +1,7 @@
-"""A PILATUS-like detector behind a silver behenate sample: image files that appear in a folder at a chosen rate.
+"""A PILATUS-like detector: image files that appear in a folder at a chosen rate.
+
+The sample is silver behenate, whose rings calibrate a beamline, or a solution of spheres, which follows the laws of
+Guinier and Porod.
 
 The calibration (`calibration.json`) and the mask of gaps and beam stop (`mask.msk`) that belong to the images are
 written beside them. Every file appears complete, by a rename.
@@ -29,6 +32,7 @@ from devices.pipelines.saxs_geometry import Geometry, q_map
 
 SPACING_ANGSTROM = 58.38
 """The (001) layer spacing of silver behenate."""
+SPHERE_RADIUS_NM = 2.5
 
 GAP, DEAD = -1, -2
 CALIBRATION_NAME, MASK_NAME = "calibration.json", "mask.msk"
@@ -47,9 +51,10 @@ class SilverBehenate:
     Args:
         shape: (rows, columns).
         seed: of the counting noise and the dead pixels.
+        sample: `behenate` or `spheres`.
     """
 
-    def __init__(self, shape: tuple[int, int] = (256, 320), seed: int = 0) -> None:
+    def __init__(self, shape: tuple[int, int] = (256, 320), seed: int = 0, sample: str = "behenate") -> None:
         scale = shape[1] / _COLUMNS
         self.geometry = Geometry(
             beam_center=(_BEAM_CENTER[0] * shape[0] / _ROWS, _BEAM_CENTER[1] * scale),
@@ -63,7 +68,8 @@ class SilverBehenate:
         shadow = self._beam_stop(q, 0.50)
         #: True where a pixel does not count, (rows, columns): gaps, dead pixels, and the beam stop with some margin.
         self.mask: NDArray[np.bool_] = self._gap | self._dead | self._beam_stop(q, 0.55)
-        self._counts_per_second = np.where(shadow, 0.02, _scattering(q))
+        self._counts_per_second = np.where(shadow, 0.02, SAMPLES[sample](q))
+        self._title = f"Simulated {sample}"
 
     def expose(self, seconds: float) -> NDArray[np.int32]:
         """One frame, (rows, columns), counts; -1 in gaps, -2 in dead pixels."""
@@ -76,7 +82,7 @@ class SilverBehenate:
         """The content of the calibration file."""
         geometry = self.geometry
         return {
-            "Title": "Simulated silver behenate",
+            "Title": self._title,
             "Geometry": {
                 "BeamCenter": list(geometry.beam_center),
                 "DedectorDistanceMM": geometry.distance_mm,
@@ -112,6 +118,8 @@ class _Settings:
     seed: int
     shape: tuple[int, int]
     format: str
+    sample: str
+    prepared: int
 
 
 async def run(port: int, options: Mapping[str, object]) -> None:
@@ -120,19 +128,23 @@ async def run(port: int, options: Mapping[str, object]) -> None:
     Args:
         port: not used: a folder has none.
         options: `folder` (made if missing), `rate_hz` (1; an exposure lasts one period), `keep` (20 newest files),
-            `seed` (0), `shape` ("256x320": rows x columns; "1043x981" is a full detector), `format` (tif, cbf, edf).
+            `seed` (0), `shape` ("256x320": rows x columns; "1043x981" is a full detector), `format` (tif, cbf, edf),
+            `sample` (behenate, spheres), `prepared` (0; so many frames are exposed once and written in turn: the noise
+            of a frame of a full detector takes 60 ms, more than there is at high rates).
     Raises:
         ConfigurationError: wrong options, all of them.
     """
     settings = _settings(options)
-    detector = SilverBehenate(settings.shape, settings.seed)
+    detector = SilverBehenate(settings.shape, settings.seed, settings.sample)
     await asyncio.to_thread(_prepare, settings.folder, detector)
     period = 1.0 / settings.rate_hz
+    frames = [await asyncio.to_thread(detector.expose, period) for _ in range(settings.prepared)]
     number = max(_numbers(settings.folder), default=0)
     due = time.monotonic()
     while True:
         number += 1
-        await asyncio.to_thread(_write_next, settings, detector, number)
+        frame = frames[number % len(frames)] if frames else await asyncio.to_thread(detector.expose, period)
+        await asyncio.to_thread(_write_next, settings, frame, number)
         due = max(due + period, time.monotonic())
         await asyncio.sleep(due - time.monotonic())
 
@@ -190,13 +202,16 @@ def _prepare(folder: Path, detector: SilverBehenate) -> None:
     _appear(folder / CALIBRATION_NAME, lambda part: part.write_text(text))
 
 
-def _write_next(settings: _Settings, detector: SilverBehenate, number: int) -> None:
+def _write_next(settings: _Settings, frame: NDArray[np.int32], number: int) -> None:
     seconds = 1.0 / settings.rate_hz
     path = settings.folder / f"agbeh_{number:05d}.{settings.format}"
-    write_image(path, detector.expose(seconds), seconds, time.time())
-    for old, file in _numbers(settings.folder).items():
-        if old <= number - settings.keep:
-            file.unlink(missing_ok=True)
+    write_image(path, frame, seconds, time.time())
+    old = number - settings.keep
+    path.with_name(f"agbeh_{old:05d}.{settings.format}").unlink(missing_ok=True)
+    if number % settings.keep == 0:  # what an earlier run has left
+        for left, file in _numbers(settings.folder).items():
+            if left <= old:
+                file.unlink(missing_ok=True)
 
 
 def _numbers(folder: Path) -> dict[int, Path]:
@@ -210,6 +225,28 @@ def _scattering(q: NDArray[np.float64]) -> NDArray[np.float64]:
     rings = sum(300.0 / n * np.exp(-0.5 * ((q - n * first) / 0.03) ** 2) for n in range(1, 12))
     total: NDArray[np.float64] = 4.0 + 400.0 / (1.0 + (q / 0.3) ** 2) ** 2 + rings
     return total
+
+
+def _spheres(q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Counts per pixel and s of spheres whose radius varies by 10 %: Guinier's law at low q, Porod's q^-4 at high q.
+
+    Source: Lord Rayleigh, Proc. R. Soc. A 84, 25 (1911): the form factor of a sphere.
+    """
+    total = np.zeros_like(q)
+    for share in np.linspace(-2.0, 2.0, 9):
+        radius = SPHERE_RADIUS_NM * (1.0 + 0.1 * share)
+        x = np.maximum(q * radius, 1e-3)
+        amplitude = 3.0 * (np.sin(x) - x * np.cos(x)) / x**3
+        total += math.exp(-0.5 * share * share) * (radius / SPHERE_RADIUS_NM) ** 6 * amplitude**2
+    counts: NDArray[np.float64] = 0.5 + 20_000.0 * total / 4.0
+    return counts
+
+
+#: Name -> counts per pixel and s at q, nm^-1.
+SAMPLES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "behenate": _scattering,
+    "spheres": _spheres,
+}
 
 
 def _gaps(shape: tuple[int, int], scale: float) -> NDArray[np.bool_]:
@@ -241,6 +278,9 @@ def _settings(options: Mapping[str, object]) -> _Settings:
     kind = str(options.get("format", "tif"))
     if kind not in ("tif", "cbf", "edf"):
         problems.append(f"format = {kind} is not tif, cbf or edf")
+    sample = str(options.get("sample", "behenate"))
+    if sample not in SAMPLES:
+        problems.append(f"sample = {sample} is not {' or '.join(SAMPLES)}")
     if not options.get("folder"):
         problems.append("folder is missing: where the images appear")
     settings = _Settings(
@@ -250,6 +290,8 @@ def _settings(options: Mapping[str, object]) -> _Settings:
         seed=int(number("seed", 0, 0, 2**63)),
         shape=(int(shape[1]), int(shape[2])) if shape else (256, 320),
         format=kind,
+        sample=sample,
+        prepared=int(number("prepared", 0, 0, 1000)),
     )
     if problems:
         raise ConfigurationError("simulator saxs", sorted(problems))

@@ -40,6 +40,8 @@ def table(facility: Facility, tango_host: str, states: Mapping[str, str | None],
     for simulator in facility.simulators.values():
         where = facility.ports.endpoint(f"sim.{simulator.name}") if simulator.port else ""
         rows.append((f"simulator {simulator.name}", where, f"kind {simulator.kind}"))
+    for service in facility.services:
+        rows.append((f"{service.kind} of {service.device}", service.options.get("server", ""), _files(service.options)))
     mirrored = {device.name.casefold(): device.prefix for device in mirrored_devices(facility)}
     for server, classes in facility.devices.items():
         for devices in classes.values():
@@ -51,3 +53,8 @@ def table(facility: Facility, tango_host: str, states: Mapping[str, str | None],
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
     lines = [f"  {name:{first}}  {where:{second}}  {note}".rstrip() for name, where, note in rows]
     return "\n".join([head + (f"; {', '.join(waiting)}" if waiting else ""), *lines])
+
+
+def _files(options: Mapping[str, str]) -> str:
+    """Where clients of a service find what they need."""
+    return f"network file {options['network']}" if "network" in options else ""

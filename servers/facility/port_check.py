@@ -24,6 +24,7 @@ def needed(facility: Facility, *, own_database: bool) -> list[tuple[str, socket.
         services += [("ca", DATAGRAM), ("ca_images", DATAGRAM)]
     if facility.panels is not None:
         services.append(("panels", STREAM))
+    services += [(each.kind, STREAM) for each in facility.services if each.kind in facility.ports.table]
     return services
 
 
