@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ class EpicsMirror(Device):
         if self.mirror is None:
             return {"pvs": [], "clashes": [], "notes": []}
         return {
-            "pvs": [asdict(entry) for entry in self.mirror.list_pvs()],
+            "pvs": [vars(entry) for entry in self.mirror.list_pvs()],
             "clashes": [str(clash) for clash in self.mirror.clashes],
             "notes": self.mirror.notes,
         }
