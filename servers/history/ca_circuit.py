@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 
 USER: Final = "historian"
 BACK_OFF_S: Final = (0.5, 1.0, 2.0, 5.0)
-QUIET_S: Final = 15.0  # of a circuit, before it is asked whether it lives, and again before it is given up
+# Of a circuit, before it is asked whether it lives, and again before it is given up: 30 s, as EPICS_CA_CONN_TMO.
+QUIET_S: Final = 15.0
 CHUNK_BYTES: Final = 1 << 18
 POLL_BYTES: Final = 1 << 24  # at most in one call
 AHEAD: Final = 500  # channels asked for at a time: the server has other clients, too

@@ -3,8 +3,8 @@
 Values come thousands at a time, all of one size, so they are taken apart in runs.
 
 Source:
-    EPICS, *Channel Access Protocol Specification*, version 4.13, "Message structure" and "Commands (TCP)";
-    db_access.h of EPICS base for the layout of DBR_TIME_DOUBLE.
+    EPICS, *Channel Access Protocol Specification*, revision 1.6 (2019), "Message Structure", "Commands (TCP and UDP)",
+    "Commands (TCP)"; DBR_TIME_DOUBLE as in db_access.h of EPICS base.
 """
 
 from __future__ import annotations
