@@ -54,6 +54,7 @@ class QueueControl:
         self._integrate, self._tell, self._tell_folder = integrate, tell, tell_folder
         self.allowed = AllowedFolders([Path(properties.folder), *map(Path, properties.allowed_folders)])
         self._is_watching = is_watching
+        self.is_following = False  # whether images that appear now are seen
         self.passed_over = 0
         self.queue: ImageQueue | None = None
         self.curves: tuple[str, ...] = ()
@@ -272,6 +273,7 @@ class QueueControl:
         if follower is not None:
             follower.cancel()
             await asyncio.wait({follower})
+        self.is_following = False
         if queue is None:
             return
         if drop:
@@ -296,11 +298,13 @@ class QueueControl:
                                 found = await asyncio.to_thread(_present_images, queue.run, most)
                             shows_newest, missed = False, True
                             self._tell_folder(told := "")
+                            self.is_following = True
                         if self._is_watching():
                             queue.add(found)
                         else:
                             self.passed_over += len(found)
             except NotConnectedError as error:
+                self.is_following = False
                 if told != str(error):
                     self._tell_folder(told := str(error))
                 await asyncio.sleep(RETRY_S)
