@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Scale = Literal["linear", "log", "symlog"]
 PERIOD_S: Final = 1.0
+#: What matplotlib draws with where it has no toolkit for windows.
+FILES_ONLY: Final = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +89,12 @@ def _x_label(head: Sequence[str]) -> str:
 
 
 def has_display() -> bool:
-    """Whether a window can be opened here."""
-    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    """Whether a window can be opened here: there is a display, and matplotlib has a toolkit for it."""
+    if sys.platform not in ("darwin", "win32") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    import matplotlib
+
+    return matplotlib.get_backend().lower() not in FILES_ONLY
 
 
 def plot_files(
@@ -192,7 +198,7 @@ def _draw_differences(panels: Sequence[Axes], curves: Sequence[FileCurve], view:
 
 def _pyplot(output: Path | None) -> Any:
     if output is None and not has_display():
-        raise NotAllowedError("there is no display here: name a file with --out")
+        raise NotAllowedError("no window can be opened here: name a file with --out")
     import matplotlib
 
     if output is not None:

@@ -126,6 +126,7 @@ class SettledFiles:
 def run(folder: Path, feeder: Endpoint, bind: str, *, existing: bool, polls: bool, settled_s: float) -> None:
     """Announce images of a folder until Ctrl-C or SIGTERM; see `feed`."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
     async def until_told() -> None:
         task = asyncio.ensure_future(feed(folder, feeder, bind, existing=existing, polls=polls, settled_s=settled_s))

@@ -17,7 +17,7 @@ from servers.leash.network_file import NetworkEntry, read_network, write_network
 from servers.leash.network_setup import FEEDER_PORT, SECRET_BYTES, SERVER_PORT
 from servers.leash.service import LOOPBACK, LeashService, LeashSettings
 
-OPTIONS: Final = ("network", "name", "server", "feeder", "bind")
+OPTIONS: Final = ("network", "keys", "name", "server", "feeder", "bind")
 
 
 def leash(device: Device, options: Mapping[str, str]) -> LeashService:
@@ -25,7 +25,8 @@ def leash(device: Device, options: Mapping[str, str]) -> LeashService:
 
     Args:
         options: ``network``: the network file, in which clients find address and secret; ``server``, ``feeder``:
-            HOST:PORT, as clients see them; ``name`` of the queue [that of the device]; ``bind`` [127.0.0.1].
+            HOST:PORT, as clients see them; ``keys``: the network file beside which the keys of an
+            encrypted leash lie [the same]; ``name`` of the queue [that of the device]; ``bind`` [127.0.0.1].
     Raises:
         ConfigurationError: wrong options, or a device of another kind.
     """
@@ -44,8 +45,9 @@ def leash(device: Device, options: Mapping[str, str]) -> LeashService:
         raise ConfigurationError(f"leash of {device.name}", problems)
     assert isinstance(device, SaxsDetector)
     network = Path(options["network"])
+    keys = Path(options.get("keys", network))
     entry = _entry(network, options.get("name", device.name), ends["server"], ends["feeder"])
-    settings = LeashSettings(entry, bind=options.get("bind", LOOPBACK), curve=read_server_keys(entry.name, network))
+    settings = LeashSettings(entry, bind=options.get("bind", LOOPBACK), curve=read_server_keys(entry.name, keys))
     return LeashService(device.control, settings)
 
 

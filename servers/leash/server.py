@@ -103,7 +103,7 @@ def run(
         }
         ends = {"server": str(entry.server), "feeder": str(entry.feeder)}
         options = {name: url.removeprefix("tcp://") for name, url in ends.items()}
-        options |= {"network": str(own), "name": entry.name, "bind": bind}
+        options |= {"network": str(own), "keys": str(path.absolute()), "name": entry.name, "bind": bind}
         services.append(NativeService(entry.name, "leash", device, options))
     facility = Facility(
         name="saxsdogserver",
