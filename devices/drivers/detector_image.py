@@ -20,7 +20,6 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +29,22 @@ from fabio.compression import decByteOffset
 from numpy.typing import NDArray
 
 from devices.core.errors import BadValueError, ProtocolError
+from devices.drivers.image_header import (
+    CBF_SECTION,
+    MAX_HEADER_BYTES,
+    TIFF_MAGIC,
+    comments,
+    edf_entries,
+    exposure_of,
+    folded,
+    leading_number,
+    parse_date,
+)
 from devices.drivers.plain_tiff import decode_plain_tiff
 
 MAX_FILE_BYTES = 256 << 20
 MAX_PIXELS = 1 << 26
-MAX_HEADER_BYTES = 1 << 20
 
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_CBF_SECTION = b"--CIF-BINARY-FORMAT-SECTION--"
 _CBF_DATA = b"\x0c\x1a\x04\xd5"
 _CBF_TYPES = {
     "signed 8-bit integer": "i1",
@@ -64,7 +71,6 @@ _EDF_TYPES = {
     "double": "f8",
     "doublevalue": "f8",
 }
-_TIME_FORMATS = ("%Y:%m:%d %H:%M:%S", "%Y/%b/%d %H:%M:%S.%f", "%Y/%b/%d %H:%M:%S", "%a %b %d %H:%M:%S %Y")
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +127,9 @@ def decode_detector_image(data: bytes, name: str) -> DetectorImage:
     Raises:
         ProtocolError: the content is truncated, foreign, or holds something else than one frame of numbers.
     """
-    if data[:4] in _TIFF_MAGIC:
+    if data[:4] in TIFF_MAGIC:
         kind, decode = "TIFF", _decode_tiff
-    elif data.startswith(b"###CBF") or _CBF_SECTION in data[:MAX_HEADER_BYTES]:
+    elif data.startswith(b"###CBF") or CBF_SECTION in data[:MAX_HEADER_BYTES]:
         kind, decode = "CBF", _decode_cbf
     elif data[:64].lstrip()[:1] == b"{":
         kind, decode = "EDF", _decode_edf
@@ -144,7 +150,7 @@ def _decode_tiff(data: bytes) -> DetectorImage:
     plain = decode_plain_tiff(data)
     if plain is not None:
         _check_pixels(plain.data.shape)
-        header = _comments(plain.description)
+        header = comments(plain.description)
         if plain.date:
             header.setdefault("DateTime", plain.date)
         return _image(plain.data, header)
@@ -163,14 +169,14 @@ def _decode_tiff(data: bytes) -> DetectorImage:
         pixels = page.asarray()
         description = page.tags.get("ImageDescription")
         date = page.tags.get("DateTime")
-        header = _comments(str(description.value)) if description else {}
+        header = comments(str(description.value)) if description else {}
         if date:
             header.setdefault("DateTime", str(date.value))
         return _image(pixels, header)
 
 
 def _decode_cbf(data: bytes) -> DetectorImage:
-    text, found, rest = data.partition(_CBF_SECTION)
+    text, found, rest = data.partition(CBF_SECTION)
     mime, started, packed = rest[: MAX_HEADER_BYTES + len(_CBF_DATA)].partition(_CBF_DATA)
     if not (found and started):
         raise ValueError("there is no binary section")
@@ -194,19 +200,14 @@ def _decode_cbf(data: bytes) -> DetectorImage:
     if len(values) < total + spare:
         raise ValueError(f"truncated: the data hold fewer than {total} pixels")
     pixels = values[:total].astype(_CBF_TYPES[fields["X-Binary-Element-Type"]], copy=False).reshape(shape)
-    return _image(pixels, _comments(text.decode("latin-1")))
+    return _image(pixels, comments(text.decode("latin-1")))
 
 
 def _decode_edf(data: bytes) -> DetectorImage:
     end = re.search(rb"}\r?\n", data[:MAX_HEADER_BYTES])
     if end is None:
         raise ValueError("the header has no end")
-    text = data[: end.start()].decode("latin-1").lstrip().removeprefix("{")
-    header = {
-        key.strip(): value.strip()
-        for key, separator, value in (entry.partition("=") for entry in text.split(";"))
-        if separator
-    }
+    header = edf_entries(data)
     fields = {key.lower(): value for key, value in header.items()}
     if fields.get("compression", "none").lower() not in ("none", "nocompression", "") or "edf_binaryfilename" in fields:
         raise ValueError("compressed data and data in another file are not supported")
@@ -232,44 +233,25 @@ def _check_pixels(shape: tuple[int, ...]) -> int:
     return total
 
 
-def _comments(text: str) -> dict[str, str]:
-    """The entries `# Key value`, `# Key: value`, `# Key = value` that PILATUS detectors write; a date is `Date`."""
-    header: dict[str, str] = {}
-    for line in re.findall(r"^#(?!#)[ \t]*(.*?)\s*$", text, re.MULTILINE):
-        if re.match(r"\d{4}[-/:]\w{2,3}[-/:]\d\d[T ]", line):
-            header["Date"] = line
-        elif entry := re.match(r"([^\s:=,]+)[\s:=,]*(.*)", line):
-            header[entry[1]] = entry[2]
-    return header
-
-
 def _image(pixels: NDArray[Any], header: Mapping[str, str]) -> DetectorImage:
-    fields = {key.lower().replace("_", ""): value for key, value in header.items()}
-    exposures = (_leading_number(fields.get(key)) for key in ("exposuretime", "counttime", "acqexpotime"))
+    fields = folded(header)
     dates = (_timestamp(fields.get(key)) for key in ("date", "datetime", "time", "timeofday"))
     return DetectorImage(
         data=pixels.astype(pixels.dtype.newbyteorder("="), copy=False),
-        exposure_seconds=next((seconds for seconds in exposures if seconds is not None), None),
+        exposure_seconds=exposure_of(fields),
         timestamp=next((seconds for seconds in dates if seconds is not None), None),
         header=header,
     )
-
-
-def _leading_number(text: str | None) -> float | None:
-    number = re.match(r"\d+(\.\d*)?([eE][-+]?\d{1,3})?(?=\s|$)", text or "")
-    return float(number[0]) if number and np.isfinite(float(number[0])) else None
 
 
 def _timestamp(text: str | None) -> float | None:
     """A date in local time (or with a zone of its own) or s since 1970; None when it is no date."""
     if text is None:
         return None
-    seconds = _leading_number(text)
+    seconds = leading_number(text)
     if seconds is not None and seconds > 1e8:
         return seconds
     with contextlib.suppress(ValueError, OverflowError, OSError):
-        return datetime.fromisoformat(text).timestamp()
-    for time_format in _TIME_FORMATS:
-        with contextlib.suppress(ValueError, OverflowError, OSError):
-            return datetime.strptime(text, time_format).timestamp()
+        date = parse_date(text)
+        return None if date is None else date.timestamp()
     return None
