@@ -6,17 +6,14 @@ The keys, their bounds and defaults stand in `saxs_calibration.schema.json`; the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
 from devices.core.errors import BadValueError, ConfigurationError
 from devices.drivers.detector_image import read_limited
+from devices.drivers.json_schema import checked, schema_of
 from devices.pipelines.saxs_geometry import Geometry, Polarization
 from devices.pipelines.saxs_slice import SliceCut
 
@@ -108,13 +105,8 @@ def parse_calibration(document: object, subject: str, folder: Path) -> Calibrati
     Raises:
         ConfigurationError: all wrong entries, each with its key.
     """
-    validator = jsonschema.Draft202012Validator(_schema())
-    errors = sorted(validator.iter_errors(document), key=lambda error: [str(key) for key in error.absolute_path])
-    # One missing key is an error of its own, and each of them names the whole group.
-    problems = list(dict.fromkeys(line for error in errors for line in _problems(error)))
-    if problems:
-        raise ConfigurationError(subject, problems)
-    entries = _with_defaults(document, _schema())
+    entries = checked(document, schema_of("saxs_calibration"), subject, "calibration")
+    problems: list[str] = []
     masks = []
     for index, entry in enumerate(entries["Masks"]):
         try:
@@ -178,43 +170,6 @@ def _geometry(entries: Mapping[str, Any], mask: Mapping[str, Any]) -> Geometry:
         oversampling=int(mask["Oversampling"]),
         pixels_per_bin=float(mask["PixelPerRadialElement"]),
     )
-
-
-@cache
-def _schema() -> dict[str, Any]:
-    text = resources.files("devices.drivers").joinpath("saxs_calibration.schema.json").read_text()
-    schema: dict[str, Any] = json.loads(text)
-    return schema
-
-
-def _with_defaults(value: Any, schema: Mapping[str, Any]) -> Any:
-    """A valid document with the defaults of its schema filled in, at all levels."""
-    if isinstance(value, Mapping):
-        properties = schema.get("properties", {})
-        defaults = {key: entry["default"] for key, entry in properties.items() if "default" in entry}
-        return {key: _with_defaults(item, properties.get(key, {})) for key, item in {**defaults, **value}.items()}
-    if isinstance(value, list):
-        return [_with_defaults(item, schema.get("items", {})) for item in value]
-    return value
-
-
-def _problems(error: jsonschema.ValidationError) -> list[str]:
-    rule: Any = error.validator_value
-    instance: Any = error.instance
-    schema: Any = error.schema
-    if error.validator == "required":
-        return [f"{_key([*error.absolute_path, key])}: missing" for key in rule if key not in instance]
-    if error.validator == "additionalProperties":
-        unknown = [key for key in instance if key not in schema["properties"]]
-        return [f"{_key([*error.absolute_path, key])}: unknown key" for key in unknown]
-    text = schema["description"] if error.validator == "const" else error.message
-    return [f"{_key(error.absolute_path)}: {text if len(text) <= 120 else text[:117] + '...'}"]
-
-
-def _key(path: Sequence[str | int]) -> str:
-    """`Masks[0].Oversampling`; the whole file is `calibration`."""
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
-    return text.removeprefix(".") or "calibration"
 
 
 def _refuse_constant(name: str) -> None:
