@@ -15,9 +15,10 @@ from devices.core.errors import BadValueError, ConfigurationError, NotAllowedErr
 from devices.saxs.batch import Batch, ImageDone, ImageFailed, Job, integrate_batch
 from devices.saxs.calibration_source import read_source
 from devices.saxs.control import QueueControl
+from devices.saxs.editing import CalibrationEditing
 from devices.saxs.folder_watch import check_folder
 from devices.saxs.properties import SaxsProperties
-from devices.saxs.readings import SaxsReadings, _text
+from devices.saxs.readings import _text
 from devices.saxs.results import ImageCurves
 
 #: How often curves and counters are published at most, s; and the image.
@@ -29,7 +30,7 @@ ImagePath = Annotated[str, Argument(doc="Absolute, or relative to the base folde
 FolderPath = Annotated[str, Argument(doc="Relative to the base folder")]
 
 
-class SaxsDetector(SaxsReadings):
+class SaxsDetector(CalibrationEditing):
     """A SAXS detector: integrates its image files azimuthally, with masks and calibration, into I(q).
 
     It has at most one queue of images: those that appear in the queue's folder are integrated as they come, their

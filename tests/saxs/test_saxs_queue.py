@@ -197,7 +197,8 @@ def test_a_feeder_speaks_of_the_queues_own_folder_only(tmp_path: Path) -> None:
                 await device.control.new_file(path)
             await until(lambda: processed(device) == 1, "its own")
             queue = device.control.queue
-            assert queue is not None and queue.waiting == 0 and not queue.failures
+            assert queue is not None and not queue.failures
+            await until(lambda: queue.waiting == 0, "nothing waits")
 
     asyncio.run(run())
 

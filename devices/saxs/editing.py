@@ -1,0 +1,184 @@
+"""What a calibration editor asks of the detector: the schema, checks, pictures of masks, curves of the newest image."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.core import Argument, command
+from devices.core.errors import BadValueError, ConfigurationError, DiptychError
+from devices.drivers.chi_file import write_whole
+from devices.drivers.detector_image import read_limited
+from devices.drivers.json_schema import schema_of
+from devices.drivers.mask_file import decode_mask
+from devices.drivers.saxs_calibration import parse_calibration
+from devices.saxs.control import QueueControl
+from devices.saxs.readings import SaxsReadings
+from devices.saxs.results import Curve
+from devices.saxs.run import MAX_MASK_BYTES
+
+MASKS: Final = "masks"
+PREVIEW_PX: Final = 200
+MAX_UPLOAD_BYTES: Final = 4 << 20  # of text: a mask of 30 million pixels
+
+Text = Annotated[str, Argument(doc="JSON")]
+Known = Annotated[int, Argument(doc="How many images are known already")]
+MaskPath = Annotated[str, Argument(doc="Relative to the base folder")]
+
+
+class CalibrationEditing(SaxsReadings):
+    """The commands that a calibration editor needs; none of them changes the queue."""
+
+    control: QueueControl
+
+    @command(reads_only=True)
+    async def calibration_schema(self) -> dict[str, Any]:
+        """The JSON schema of calibrations, with descriptions, bounds and defaults."""
+        return dict(schema_of("saxs_calibration"))
+
+    @command(reads_only=True)
+    async def check_calibration(self, calibration: Text) -> list[str]:
+        """What is wrong with a calibration, each line with its key; empty when a queue can begin with it."""
+        try:
+            document = json.loads(calibration)
+        except ValueError as error:
+            return [f"calibration: not JSON: {error}"]
+        try:
+            found = parse_calibration(document, "calibration", self.control.allowed.folders[0])
+        except ConfigurationError as error:
+            return list(error.problems)
+        return await asyncio.to_thread(
+            self._mask_problems, [mask.file for mask in found.masks], found.geometry.image_size
+        )
+
+    @command(reads_only=True)
+    async def mask_preview(self, file: MaskPath) -> dict[str, Any]:
+        """A small picture of a mask file.
+
+        Its pixels are the share that is masked, 0 to 255, row by row from the top, in base64; 200 at most in a row or
+        column. Beside it the size of the mask itself, and the number of its masked pixels.
+        """
+        mask = await asyncio.to_thread(self._mask, file)
+        small = await asyncio.to_thread(reduced, mask, PREVIEW_PX)
+        rows, columns = mask.shape
+        return {
+            "rows": rows,
+            "columns": columns,
+            "masked": int(mask.sum()),
+            "width": small.shape[1],
+            "height": small.shape[0],
+            "pixels": base64.b64encode(small.tobytes()).decode(),
+        }
+
+    @command()
+    async def keep_mask(
+        self,
+        name: Annotated[str, Argument(doc="Of the file, without a folder")],
+        content: Annotated[str, Argument(doc="The file's bytes in base64")],
+    ) -> str:
+        """Keep a mask file that lies on the client's machine; returns its name for calibrations."""
+        if not re.fullmatch(r"[\w.+ -]{1,200}", name) or name.startswith("."):
+            raise BadValueError(f"name = {name!r}: letters, digits and . _ + - only, and no folder")
+        if len(content) > MAX_UPLOAD_BYTES:
+            raise BadValueError(f"content has {len(content)} characters, more than {MAX_UPLOAD_BYTES}")
+        try:
+            data = base64.b64decode(content, validate=True)
+        except binascii.Error as error:
+            raise BadValueError(f"content is not base64: {error}") from error
+        mask = await asyncio.to_thread(decode_mask, data, name)
+        file = self.control.allowed.resolve(Path(MASKS) / name)
+        await asyncio.to_thread(_store, file, data)
+        self.log.info("mask %s of %d x %d px is kept", file, *mask.shape)
+        return f"{MASKS}/{name}"
+
+    @command(reads_only=True)
+    async def newest_curves(self) -> dict[str, Any]:
+        """All curves of the queue's newest image; NaN as null. Empty before there is one."""
+        found = self.control.newest_curves()
+        if found is None:
+            return {}
+        return {
+            "image": found.image,
+            "time": found.time,
+            "curves": [_curve(each) for each in found.curves],
+        }
+
+    @command(reads_only=True)
+    async def integral_history(
+        self, since: Annotated[int, Argument(doc="How many are known already")] = 0
+    ) -> dict[str, Any]:
+        """The integral parameters of the queue's images for each mask, beginning with image ``since``."""
+        return {
+            name: {
+                "count": len(series.time),
+                "time": series.time[since:],
+                "file": series.file[since:],
+                "i0": series.i0[since:],
+                "i1": series.i1[since:],
+                "i2": series.i2[since:],
+            }
+            for name, series in self.control.integral_series().items()
+        }
+
+    def _mask(self, file: str) -> NDArray[np.bool_]:
+        path = self.control.allowed.resolve(file)
+        return decode_mask(read_limited(path, MAX_MASK_BYTES), file)
+
+    def _mask_problems(self, files: list[Path | None], image_size: tuple[int, int]) -> list[str]:
+        problems = []
+        for index, file in enumerate(files):
+            if file is None:
+                continue
+            try:
+                shape = self._mask(str(file)).shape
+            except DiptychError as error:
+                problems.append(f"Masks[{index}].MaskFile: {error}")
+            else:
+                if shape != image_size:
+                    sizes = [" x ".join(map(str, each)) for each in (shape, image_size)]
+                    problems.append(
+                        f"Masks[{index}].MaskFile: a mask of {sizes[0]} px, Geometry.Imagesize says {sizes[1]} px"
+                    )
+        return problems
+
+
+def reduced(mask: NDArray[np.bool_], most: int) -> NDArray[np.uint8]:
+    """The share of masked pixels in equal blocks, 0 to 255, (rows, columns), at most ``most`` of each."""
+    rows, columns = mask.shape
+    step = max(1, -(-max(rows, columns) // most))
+    padded = np.zeros((-(-rows // step) * step, -(-columns // step) * step), np.float32)
+    padded[:rows, :columns] = mask
+    blocks = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
+    small: NDArray[np.uint8] = (blocks.mean(axis=(1, 3)) * 255).astype(np.uint8)
+    return small
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    parameters = curve.parameters
+    return {
+        "name": curve.name,
+        "title": str(curve.settings.get("Name", "")),
+        "labels": list(curve.labels),
+        "x": _numbers(curve.x),
+        "intensity": _numbers(curve.intensity),
+        "sigma": _numbers(curve.sigma),
+        "parameters": None if parameters is None else parameters._asdict(),
+    }
+
+
+def _numbers(values: NDArray[np.float64]) -> list[float | None]:
+    """With six digits, which is more than a screen shows; NaN as None."""
+    return [None if value != value else float(f"{value:.6g}") for value in values.tolist()]
+
+
+def _store(file: Path, data: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, data)
