@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.core.errors import BadValueError, NotAllowedError, RangeError
+from devices.core.errors import BadValueError, NotAllowedError, NotConnectedError, RangeError
 from devices.drivers.chi_file import read_chi
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ def plot_files(
     """
     plt = _pyplot(output)
     rows = 3 if compare else 1
-    figure, grid = plt.subplots(rows, 1, sharex=True, squeeze=False, figsize=(8.0, 4.5 + 2.5 * (rows - 1)))
+    figure, grid = plt.subplots(
+        rows, 1, sharex=True, squeeze=False, figsize=(8.0, 4.5 + 2.5 * (rows - 1)), layout="constrained"
+    )
     top, *below = grid[:, 0]
     for curve in curves:
         _draw(top, curve.name, curve.x, curve.intensity, curve.sigma, view)
@@ -128,29 +130,37 @@ def plot_files(
 def plot_live(
     ask: Callable[[], dict[str, Any]], view: View, output: Path | None = None, period_s: float = PERIOD_S
 ) -> None:
-    """Show the newest curves of a server until the window is closed, or write them to a file once.
+    """Show the newest curves of a server until the window is closed or Ctrl-C, or write them to a file once.
+
+    A server that was there and goes away is waited for.
 
     Args:
         ask: gives the data of a reply to ``plot``; empty without an image.
 
     Raises:
-        NotAllowedError: there is neither a file nor a display.
+        NotAllowedError: there is neither a file nor a display. NotConnectedError: the server is not there.
     """
     plt = _pyplot(output)
-    figure = plt.figure(figsize=(8.0, 5.0))
+    data = ask()
+    figure = plt.figure(figsize=(8.0, 3.0 + 2.0 * len(data.get("graphs", [0]))), layout="constrained")
     shown = ""
-    while True:
-        data = ask()
-        if data.get("graphs") and data["filename"] != shown:
-            shown = data["filename"]
-            figure.clear()
-            draw_reply(figure, data, view)
-        if output is not None:
-            _finish(plt, figure, output)
-            return
-        plt.pause(period_s)
-        if not plt.fignum_exists(figure.number):
-            return
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            if data.get("graphs") and data["filename"] != shown:
+                shown = data["filename"]
+                figure.clear()
+                draw_reply(figure, data, view)
+            if output is not None:
+                _finish(plt, figure, output)
+                return
+            plt.pause(period_s)
+            if not plt.fignum_exists(figure.number):
+                return
+            try:
+                data = ask()
+            except NotConnectedError as error:  # it is being started again
+                shown, data = "", {}
+                figure.suptitle(str(error))
 
 
 def draw_reply(figure: Figure, data: dict[str, Any], view: View) -> None:
@@ -214,7 +224,8 @@ def _pyplot(output: Path | None) -> Any:
 
 def _finish(plt: Any, figure: Figure, output: Path | None) -> None:
     if output is None:
-        plt.show()
+        with contextlib.suppress(KeyboardInterrupt):
+            plt.show()
     else:
         figure.savefig(output)
     plt.close(figure)

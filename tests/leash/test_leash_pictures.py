@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot
 
-from devices.core.errors import NotAllowedError, RangeError
+from devices.core.errors import NotAllowedError, NotConnectedError, RangeError
 from servers.leash import curve_plot
 from servers.leash.curve_plot import FileCurve, View, draw_reply, has_display, plot_files, plot_live
 
@@ -54,18 +54,25 @@ def test_a_view_that_leaves_nothing_is_refused() -> None:
 
 def test_a_window_follows_the_measurement_until_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(curve_plot, "has_display", lambda: True)
-    replies = [{}, reply("agbeh_00000", 480.5), reply("agbeh_00000", 480.5), reply("agbeh_00001", 500.0), {}]
-    shown = []
+    gone = NotConnectedError("tcp://127.0.0.1:9723: Connection refused")
+    first, second = reply("agbeh_00000", 480.5), reply("agbeh_00001", 500.0)
+    replies = [{}, first, first, gone, second, second, {}]
+    shown: list[Any] = []
 
     def ask() -> dict[str, Any]:
-        figure = pyplot.figure(pyplot.get_fignums()[0])
-        shown.append([axes.get_lines()[0].get_ydata()[1] for axes in figure.axes])
+        found = replies[len(shown)]
+        figures = [pyplot.figure(number) for number in pyplot.get_fignums()]
+        titles = [figure.get_suptitle() for figure in figures]
+        shown.append(titles + [axes.get_lines()[0].get_ydata()[1] for figure in figures for axes in figure.axes])
         if len(shown) == len(replies):
-            pyplot.close(figure)
-        return replies[len(shown) - 1]
+            pyplot.close(figures[0])
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     plot_live(ask, View(), period_s=0.001)
-    assert shown == [[], [], [480.5], [480.5], [500.0]]
+    waiting, on = ["agbeh_00000", 480.5], ["agbeh_00001", 500.0]
+    assert shown == [[], [""], waiting, waiting, [str(gone), 480.5], on, on]
 
 
 def test_curves_with_other_bins_are_compared_at_those_of_the_first(tmp_path: Path) -> None:

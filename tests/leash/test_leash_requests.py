@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from devices.core.errors import BadValueError, DiptychError, NotAllowedError, RangeError
 from servers.leash.feeder_link import announced_path, announcement
+from servers.leash.reply import Encoded, Reply
 from servers.leash.request import DEPTH, Limits, RequestSchemaError, attachment_digests, parse_request
 from servers.leash.signature import Gatekeeper
 from tests.leash.detector import SECRET
@@ -158,3 +159,20 @@ def test_the_path_of_an_announcement_survives_the_way(path: str) -> None:
 def test_a_message_of_the_feeder_that_announces_no_file_is_refused(parts: list[bytes]) -> None:
     with pytest.raises(DiptychError, match=r"no announcement|announces no file"):
         announced_path(parts)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.text(), st.dictionaries(st.text(), values, max_size=4), st.lists(st.floats()))
+def test_a_reply_is_read_as_it_was_meant_also_where_it_was_spelled_before(
+    result: str, data: dict[str, Any], history: list[float]
+) -> None:
+    text = Reply(result, data | {"history": Encoded(json.dumps(history))}).text()
+    found = json.loads(text)
+    assert repr(found) == repr({"result": result, "data": data | {"history": history}})
+    assert b"\n" not in text
