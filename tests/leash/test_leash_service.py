@@ -324,7 +324,7 @@ def test_a_client_that_went_away_blocks_nobody(leash: Running) -> None:
     for _ in range(5):
         with pytest.raises(TimeoutError):
             request = json.dumps(signed(SECRET, "new", {"calibration": CALIBRATION})).encode()
-            exchange(leash.url, [request], seconds=0.05)
+            exchange(leash.url, [request], seconds=0.3)
     leash.do(leash.detector.prepared.set)
     wait_until(lambda: ask(leash, "get")["result"] == "cal", 10.0, "the queue began although nobody heard of it")
 
