@@ -37,7 +37,6 @@ from devices.drivers.image_header import (
     edf_entries,
     exposure_of,
     folded,
-    leading_number,
     parse_date,
 )
 from devices.drivers.plain_tiff import decode_plain_tiff
@@ -246,11 +245,6 @@ def _image(pixels: NDArray[Any], header: Mapping[str, str]) -> DetectorImage:
 
 def _timestamp(text: str | None) -> float | None:
     """A date in local time (or with a zone of its own) or s since 1970; None when it is no date."""
-    if text is None:
-        return None
-    seconds = leading_number(text)
-    if seconds is not None and seconds > 1e8:
-        return seconds
     with contextlib.suppress(ValueError, OverflowError, OSError):
         date = parse_date(text)
         return None if date is None else date.timestamp()

@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -106,6 +106,18 @@ def edf_entries(data: bytes) -> dict[str, str]:
     return {key.strip(): value.strip() for key, separator, value in parts if separator}
 
 
+def measured(entries: Mapping[str, str]) -> dict[str, str]:
+    """The entries with the units at their names: ``Exposure_time 10.0 s`` is ``Exposure_time [s]``, ``10.0``."""
+    found = {}
+    for key, value in entries.items():
+        number = re.match(r"([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d{1,3})?)(?:\s+(\S+))?(?=\s|$)", value, re.ASCII)
+        if number is None:
+            found[key] = value
+        else:
+            found[f"{key} [{number[2]}]" if number[2] else key] = number[1]
+    return found
+
+
 def folded(entries: Mapping[str, str]) -> dict[str, str]:
     """The entries with names that do not depend on case and underscores."""
     return {key.lower().replace("_", ""): value for key, value in entries.items()}
@@ -125,9 +137,13 @@ def leading_number(text: str | None) -> float | None:
 
 
 def parse_date(text: str | None) -> datetime | None:
-    """A date in the spellings of detectors; with a zone only when it names one. None when it is no date."""
+    """A date as detectors spell it, or s since 1970; with a zone only when it names one. None when it is no date."""
     if not text:
         return None
+    seconds = leading_number(text)
+    if seconds is not None and seconds > 1e8:
+        with contextlib.suppress(ValueError, OverflowError, OSError):
+            return datetime.fromtimestamp(seconds, UTC)
     with contextlib.suppress(ValueError, OverflowError):
         return datetime.fromisoformat(text)
     for time_format in _TIME_FORMATS:

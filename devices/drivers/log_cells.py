@@ -24,20 +24,15 @@ def plain_text(text: str) -> str:
 
 
 def column_of(cells: Sequence[str | None]) -> Column:
-    """A column of numbers when all cells are that or empty, else of texts."""
+    """A column of numbers when all cells are that or empty, else of texts. What is not finite counts as empty."""
     try:
-        return np.array(cells, np.float64) if None not in cells else _sparse(cells)
+        numbers = np.array([np.nan if _is_empty(cell) else float(str(cell)) for cell in cells])
+        numbers[np.isinf(numbers)] = np.nan
+        return numbers
     except ValueError:
-        try:
-            return _sparse(cells)
-        except ValueError:
-            texts = np.empty(len(cells), object)
-            texts[:] = [None if _is_empty(cell) else plain_text(str(cell)) for cell in cells]
-            return texts
-
-
-def _sparse(cells: Iterable[str | None]) -> Column:
-    return np.array([np.nan if _is_empty(cell) else float(str(cell)) for cell in cells])
+        texts = np.empty(len(cells), object)
+        texts[:] = [None if _is_empty(cell) else plain_text(str(cell)) for cell in cells]
+        return texts
 
 
 def _is_empty(cell: str | None) -> bool:
