@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -84,13 +84,6 @@ def encode_workbook(table: TimeTable) -> bytes:
     content = io.BytesIO()
     book.save(content)
     return content.getvalue()
-
-
-ENCODERS: Final[Mapping[str, Any]] = {
-    "csv": encode_csv,
-    "json": encode_json,
-    "xlsx": encode_workbook,
-}
 
 
 def _moment(time_us: int) -> datetime:

@@ -15,9 +15,14 @@ from typing import Any, Final
 
 from devices.core.errors import BadValueError, NotAllowedError, NotConnectedError
 from devices.drivers.allowed_folders import AllowedFolders
+from devices.drivers.saxs_merge_configuration import parse_merge_configuration
 from devices.saxs.batch import Batch, Job, prepare, text_file
 from devices.saxs.folder_watch import changed_images, images_below, is_image
 from devices.saxs.journal import Journal
+from devices.saxs.merge import Merge
+from devices.saxs.merge_job import Merged, MergeJob
+from devices.saxs.merge_job import Results as MergeResults
+from devices.saxs.merge_sources import found_logs
 from devices.saxs.outputs import Outputs
 from devices.saxs.properties import SaxsProperties
 from devices.saxs.queue import HISTORY_S, ImageQueue
@@ -57,6 +62,7 @@ class QueueControl:
         self.is_following = False  # whether images that appear now are seen
         self.passed_over = 0
         self.queue: ImageQueue | None = None
+        self.merging = Merge()
         self.curves: tuple[str, ...] = ()
         self._newest: ImageCurves | None = None
         self._runs: Path | None = Path(properties.runs) if properties.runs else None
@@ -94,6 +100,7 @@ class QueueControl:
 
     async def stop(self) -> None:
         """End with the images in work; the queue stays on disk and is resumed."""
+        await self.merging.stop()
         async with self._changing:
             await self._end(drop=False)
         if self._temporary is not None:
@@ -143,7 +150,7 @@ class QueueControl:
             queue.add([real])
 
     def queue_counts(self) -> QueueCounts | None:
-        return None if self.queue is None else self.queue.counts
+        return None if self.queue is None else replace(self.queue.counts, merges=self.merging.count)
 
     def queue_calibration(self) -> tuple[Mapping[str, Any], Sequence[Attachment]] | None:
         return None if self.queue is None else (self.queue.run.document, self.queue.run.attachments)
@@ -177,6 +184,39 @@ class QueueControl:
             return {name: [str(file)] if file is not None and file.exists() else [] for name in self.curves}
         outputs = sorted(queue.outputs.all(), key=os.path.basename)
         return await asyncio.to_thread(_text_files, outputs, self.curves)
+
+    async def start_merge(self, configuration: Mapping[str, Any], logs: Sequence[Attachment]) -> None:
+        """Begin to merge the images of the queue with logs; see `begin_merge`."""
+        await self.begin_merge(configuration, logs)
+
+    async def begin_merge(
+        self, configuration: Mapping[str, Any], logs: Sequence[Attachment] = ()
+    ) -> asyncio.Task[Merged]:
+        """Merge the images of the queue with logs.
+
+        Args:
+            logs: those that came with the request, by their LocalPath.
+        Raises:
+            BusyError: a merge runs. NotAllowedError: there is no queue, or a path leads outside of the base folder.
+            ConfigurationError: wrong entries, with their keys.
+        """
+        queue = self._present()
+        self.merging.require_idle()
+        parsed = parse_merge_configuration(configuration)
+        found = await asyncio.to_thread(found_logs, parsed, logs, self.allowed)
+        file = None if self._writes_text else self.results_file
+        results = MergeResults(
+            await self.file_lists(), queue.outputs.by_image(), file if file is not None and file.exists() else None
+        )
+        job = MergeJob(queue.run.images, self.allowed, parsed, found, results)
+        await asyncio.to_thread(lambda: job.base)  # who leads results outside is told at once
+        return self.merging.start(job)
+
+    def merge_news(self) -> str:
+        return self.merging.news()
+
+    def merge_result(self) -> Mapping[str, Any] | None:
+        return self.merging.result
 
     @property
     def results_file(self) -> Path | None:

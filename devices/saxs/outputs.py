@@ -51,6 +51,10 @@ class Outputs:
         """The outputs of all images so far."""
         return list(self._images)
 
+    def by_image(self) -> dict[str, str]:
+        """The outputs so far, by their images."""
+        return dict(self._outputs)
+
     def forget(self) -> None:
         self._images.clear()
         self._outputs.clear()
