@@ -6,7 +6,7 @@ FACILITY ?= dbconfig/demo.json
 BIN      := .venv/bin
 STAMP    := .venv/.installed
 
-.PHONY: up test test-long test-production lint bench soak web web-check screenshots clean
+.PHONY: up protos test test-long test-production lint bench soak web web-check screenshots clean
 
 up: $(STAMP)
 	@exec $(BIN)/diptych up $(FACILITY)
@@ -27,6 +27,8 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@mkdir -p build/protos && $(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=build/protos --pyi_out=build/protos protos/daq_data.proto
+	cmp build/protos/daq_data_pb2.py servers/daqdata/daq_data_pb2.py
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
@@ -46,6 +48,10 @@ web-check: web/node_modules
 # Pictures of the demo's panels for the documentation, docs/img/panel-*.png.
 screenshots: $(STAMP)
 	$(BIN)/python -m tests.support.screenshots
+
+# What protoc makes of protos/, into the package that uses it; `make lint` says when it is not up to date.
+protos: $(STAMP)
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=servers/daqdata --pyi_out=servers/daqdata protos/daq_data.proto
 
 web/node_modules: web/package-lock.json
 	cd web && npm ci --no-audit --no-fund

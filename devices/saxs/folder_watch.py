@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Iterator
@@ -13,6 +14,8 @@ import watchfiles
 
 from devices.core.errors import NotConnectedError
 from devices.drivers.image_folder import SUFFIXES
+
+logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells of every change
 
 STEP_MS: Final = 20  # a file that is being written is handed out when nothing came for so long
 LONGEST_MS: Final = 100

@@ -1,0 +1,1 @@
+"""The DAQ node of PANOSETI modules."""

@@ -1,0 +1,1 @@
+"""The DaqData service: frames of PANOSETI modules over gRPC, for the clients of the PANOSETI project."""
