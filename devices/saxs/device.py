@@ -15,7 +15,7 @@ from devices.core.errors import BadValueError, ConfigurationError, NotAllowedErr
 from devices.saxs.batch import Batch, ImageDone, ImageFailed, Job, integrate_batch
 from devices.saxs.calibration_source import read_source
 from devices.saxs.control import QueueControl
-from devices.saxs.editing import CalibrationEditing
+from devices.saxs.editing import CalibrationEditing, Document
 from devices.saxs.folder_watch import check_folder
 from devices.saxs.properties import SaxsProperties
 from devices.saxs.readings import _text
@@ -139,7 +139,7 @@ class SaxsDetector(CalibrationEditing):
         self._latest = None
 
     @command()
-    async def new_queue(self, calibration: Annotated[str, Argument(doc="The content of a calibration, JSON")]) -> None:
+    async def new_queue(self, calibration: Document) -> None:
         """Begin a queue with a calibration whose masks lie on this machine; one that runs is aborted and replaced."""
         try:
             document = json.loads(calibration)

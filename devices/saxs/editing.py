@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -29,8 +30,11 @@ MASKS: Final = "masks"
 PREVIEW_PX: Final = 200
 MAX_UPLOAD_BYTES: Final = 4 << 20  # of text: a mask of 30 million pixels
 
-Text = Annotated[str, Argument(doc="JSON")]
-Known = Annotated[int, Argument(doc="How many images are known already")]
+MAX_DOCUMENT: Final = 1 << 20  # characters
+#: Of a result, which has at most a million characters: an entry of the history takes 150, or more with a long path.
+MOST_OF_HISTORY: Final = 4000
+
+Document = Annotated[str, Argument(doc="The content of a calibration, JSON", text_limit=MAX_DOCUMENT)]
 MaskPath = Annotated[str, Argument(doc="Relative to the base folder")]
 
 
@@ -45,7 +49,7 @@ class CalibrationEditing(SaxsReadings):
         return dict(schema_of("saxs_calibration"))
 
     @command(reads_only=True)
-    async def check_calibration(self, calibration: Text) -> list[str]:
+    async def check_calibration(self, calibration: Document) -> list[str]:
         """What is wrong with a calibration, each line with its key; empty when a queue can begin with it."""
         try:
             document = json.loads(calibration)
@@ -82,7 +86,7 @@ class CalibrationEditing(SaxsReadings):
     async def keep_mask(
         self,
         name: Annotated[str, Argument(doc="Of the file, without a folder")],
-        content: Annotated[str, Argument(doc="The file's bytes in base64")],
+        content: Annotated[str, Argument(doc="The file's bytes in base64", text_limit=MAX_UPLOAD_BYTES)],
     ) -> str:
         """Keep a mask file that lies on the client's machine; returns its name for calibrations."""
         if not re.fullmatch(r"[\w.+ -]{1,200}", name) or name.startswith("."):
@@ -113,19 +117,28 @@ class CalibrationEditing(SaxsReadings):
 
     @command(reads_only=True)
     async def integral_history(
-        self, since: Annotated[int, Argument(doc="How many are known already")] = 0
+        self, since: Annotated[int, Argument(doc="How many are known already", limits=(0, 1_000_000_000))] = 0
     ) -> dict[str, Any]:
-        """The integral parameters of the queue's images for each mask, beginning with image ``since``."""
+        """The integral parameters of the queue's images for each mask, beginning with image ``since``.
+
+        A part of them where there are many: ``count`` says how many there are. ``finished`` are the times at which
+        images were done within the last 100 s, s since 1970.
+        """
+        known = self.control.integral_series()
+        part = slice(since, since + MOST_OF_HISTORY // max(1, len(known)))
         return {
-            name: {
-                "count": len(series.time),
-                "time": series.time[since:],
-                "file": series.file[since:],
-                "i0": series.i0[since:],
-                "i1": series.i1[since:],
-                "i2": series.i2[since:],
-            }
-            for name, series in self.control.integral_series().items()
+            "finished": [round(each, 3) for each in self.control.finished_times()],
+            "series": {
+                name: {
+                    "count": len(series.time),
+                    "time": series.time[part],
+                    "file": [Path(each).name for each in series.file[part]],
+                    "i0": _numbers(series.i0[part]),
+                    "i1": _numbers(series.i1[part]),
+                    "i2": _numbers(series.i2[part]),
+                }
+                for name, series in known.items()
+            },
         }
 
     def _mask(self, file: str) -> NDArray[np.bool_]:
@@ -167,16 +180,16 @@ def _curve(curve: Curve) -> dict[str, Any]:
         "name": curve.name,
         "title": str(curve.settings.get("Name", "")),
         "labels": list(curve.labels),
-        "x": _numbers(curve.x),
-        "intensity": _numbers(curve.intensity),
-        "sigma": _numbers(curve.sigma),
+        "x": _numbers(curve.x.tolist()),
+        "intensity": _numbers(curve.intensity.tolist()),
+        "sigma": _numbers(curve.sigma.tolist()),
         "parameters": None if parameters is None else parameters._asdict(),
     }
 
 
-def _numbers(values: NDArray[np.float64]) -> list[float | None]:
+def _numbers(values: Iterable[float]) -> list[float | None]:
     """With six digits, which is more than a screen shows; NaN as None."""
-    return [None if value != value else float(f"{value:.6g}") for value in values.tolist()]
+    return [None if value != value else float(f"{value:.6g}") for value in values]
 
 
 def _store(file: Path, data: bytes) -> None:

@@ -17,7 +17,7 @@ from servers.epics import names
 from servers.epics.declaration import ArgumentSpec, CommandSpec
 from servers.epics.records import Facts, Kind, Put, Reading, Record
 
-JSON_LIMIT = 65_536  # bytes of a text with all arguments
+JSON_LIMIT = 65_536  # bytes of a text with all arguments, where they do not ask for more
 RESULT_LIMIT = 1 << 20  # bytes of a result's text; a device gives no more
 
 
@@ -51,7 +51,8 @@ class Arguments:
             described = replace(only.facts, description=only.facts.description or spec.doc)
             self.main = _argument_record(pv, replace(only, facts=described), spec.level)
         else:
-            self.main = Record(pv, Kind.STRING, value="", text_limit=JSON_LIMIT, facts=facts, level=spec.level)
+            limit = max(JSON_LIMIT, sum(argument.text_limit for argument in spec.arguments))
+            self.main = Record(pv, Kind.STRING, value="", text_limit=limit, facts=facts, level=spec.level)
         for argument in spec.arguments:
             record = _argument_record(f"{pv}:{names.segment(argument.name)}", argument, spec.level)
             record.handler = _keep(record)

@@ -70,7 +70,7 @@ class CommandSpec:
     result: ArgumentSpec | None
     level: str
     doc: str
-    when_busy: str  # what a second operation does while one runs: refuse, queue, parallel
+    when_busy: str  # what a second run does while there is one: refuse, queue, parallel
     described: bool  # whether the argument conventions of a described device hold
     is_dangerous: bool = False
     reads_only: bool = False

@@ -169,7 +169,7 @@ class _Reader:
             result=self._argument({"name": "result"} | said["result"]) if said.get("result") else None,
             level=said.get("level", "operator"),
             doc=said.get("doc", ""),
-            when_busy=said.get("when_busy", "refuse") if said["kind"] == "operation" else "refuse",
+            when_busy=_when_busy(said),
             described=True,
             is_dangerous=bool(said.get("dangerous")),
             reads_only=bool(said.get("reads_only")),
@@ -261,6 +261,13 @@ def facts_of(info: Any, declared: Mapping[str, Any] | None = None) -> Facts:
         monitor_deadband=_deadband(info.events.ch_event.abs_change, said.get("change")),
         labels=STATES_TUPLE if is_state else tuple(info.enum_labels),
     )
+
+
+def _when_busy(said: Mapping[str, Any]) -> str:
+    """Clients that only ask something, such as two pages that show the same, wait for each other."""
+    if said["kind"] == "operation":
+        return str(said.get("when_busy", "refuse"))
+    return "queue" if said.get("reads_only") else "refuse"
 
 
 def _deadband(text: str, declared: Mapping[str, Any] | None) -> float:

@@ -50,6 +50,7 @@ class PvEntry:
         kind: element type, as a device description spells it; ``rank`` 0 scalar, 1 array, 2 image.
         level: who may write, ``operator`` or ``expert``.
         is_dangerous: a put runs what a person is to be asked about before.
+        reads_only: a put runs something that changes nothing.
         period: s, the longest silence that the device promises; None when it speaks on change only.
         unit: whole, other than on Channel Access.
         labels: of an enumeration, all of them.
@@ -63,6 +64,7 @@ class PvEntry:
     is_writable: bool
     level: str
     is_dangerous: bool
+    reads_only: bool
     period: float | None
     unit: str
     labels: tuple[str, ...]
@@ -193,6 +195,7 @@ class Mirror:
                 record.handler is not None,
                 record.level,
                 record.is_dangerous,
+                record.reads_only,
                 record.period,
                 record.facts.unit,
                 record.facts.labels,

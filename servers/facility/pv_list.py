@@ -32,6 +32,7 @@ class ServedPv:
     is_writable: bool
     level: str
     is_dangerous: bool = False
+    reads_only: bool = False
     period: float | None = None
     unit: str = ""
     labels: tuple[str, ...] = ()

@@ -31,6 +31,7 @@ class Entry:
         level: who may write it, ``operator`` or ``expert``.
         question: what must be asked before every write; "" for nothing.
         period: s, the longest silence of a source that is well; None for no bound.
+        reads_only: a command that changes nothing: who may look may call it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Entry:
     level: str = "operator"
     question: str = ""
     period: float | None = None
+    reads_only: bool = False
 
 
 class Directory:
@@ -109,4 +111,4 @@ class Directory:
 def _entry(row: dict[str, Any]) -> Entry:
     what = row["part"].removesuffix("()").replace("_", " ").capitalize()
     question = f"{what}: really?" if row["is_dangerous"] else ""
-    return Entry(row["name"], row["is_writable"], row["level"], question, row["period"])
+    return Entry(row["name"], row["is_writable"], row["level"], question, row["period"], row["reads_only"])

@@ -33,7 +33,7 @@ from servers.web.trends import OpenHistory, Trends
 log = logging.getLogger(__name__)
 
 MAX_FORM: Final = 16 << 10  # bytes of what is posted: a login
-MAX_MESSAGE: Final = 4 << 20  # bytes of a page's message: one with many PV names
+MAX_MESSAGE: Final = 6 << 20  # bytes of a page's message: one with many PV names, or with a file for a command
 HEARTBEAT: Final = 20.0  # s; a page that does not answer is left
 SHUTDOWN: Final = 1.0  # s
 #: Files of panels that are given out; nothing else of the folder is.

@@ -236,6 +236,22 @@ def test_the_proxies_of_p4p_call_commands(pva: Context) -> None:
     assert Stage(context=pva).move(-4.5).value == -4.5
 
 
+def test_clients_that_only_ask_something_wait_for_each_other(pva: Context) -> None:
+    """Pages that show the same ask the same command, all at once: none is told that it is busy."""
+    answers: dict[str, list[str]] = {}
+
+    def ask(name: str) -> None:
+        texts = [f"{name}{index}" for index in range(10)]
+        answers[name] = [json.loads(call(pva, "CCD9:Label", text=text).value)["label"] for text in texts]
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert answers == {name: [f"{name}{index}" for index in range(10)] for name in "abcd"}
+
+
 def test_calls_of_two_clients_have_each_their_own_answer(pva: Context) -> None:
     """Two read-outs, of which the second waits for the first: neither gets the other's result."""
     answers: dict[str, float] = {}

@@ -56,7 +56,7 @@ class Camera(Device):
         """Add counts."""
         return sum(int(count) for count in counts)
 
-    @command()
+    @command(reads_only=True)
     async def label(self, text: str) -> dict[str, Any]:
         """Take a text and give it back in an object."""
         return {"label": text, "gain": 1.5}

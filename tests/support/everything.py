@@ -166,7 +166,7 @@ class Everything(Device):
         """Add two numbers."""
         return first + second
 
-    @command()
+    @command(reads_only=True)
     async def reverse(self, text: str) -> str:
         """Turn a text round."""
         return text[::-1]

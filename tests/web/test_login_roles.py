@@ -89,6 +89,9 @@ def test_who_may_only_look_can_write_nothing_whatever_the_page_says(config: WebC
             await page.say(type="call", pv=ABORT, arguments={}, id=9, token=page.token)
             answer = await page.hear(lambda message: isinstance(message, dict) and message.get("id") == 9)
             assert "bert has the role view" in answer["message"]
+            await page.say(type="call", pv="ALL1:Reverse", arguments={"text": "abc"}, id=10, token=page.token)
+            answer = await page.hear(lambda message: isinstance(message, dict) and message.get("id") == 10)
+            assert answer["result"] == "cba", "a command that changes nothing is for who looks, too"
         line = audited(server.config.audit_path, pv=GAIN)  # type: ignore[arg-type]
         assert line is not None
         assert (line["claimed_user"], line["peer"], line["new"]) == ("bert", "10.1.2.3:0", 3.5)
