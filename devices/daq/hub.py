@@ -46,6 +46,8 @@ class Reader:
     dropped: int = 0
     #: Since when its queue has been full, monotonic s; None while there is room.
     full_since: float | None = None
+    #: Since when the client does not take a frame, monotonic s; None while nothing is on its way.
+    sending_since: float | None = None
     began: float = field(default_factory=time.time)
     _queue: deque[Frame] = field(default_factory=deque)
     _waiting: Counter[Key] = field(default_factory=Counter)
