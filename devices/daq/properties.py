@@ -1,0 +1,30 @@
+"""The properties of a DAQ node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from devices.core import Properties, setting
+
+
+@dataclass(frozen=True)
+class DaqProperties(Properties):
+    """Where frames come from, and what clients may do."""
+
+    data_dir: str = setting("", doc="The folder that the recorder writes to; absolute; empty: given by InitHpIo")
+    data_root: str = setting("/", doc="What data_dir of clients is confined to; absolute")
+    config: str = setting(
+        "", doc="A daq_data_server_config.json; absolute; empty: its defaults, and this node's properties"
+    )
+    begins_alone: bool = setting(True, doc="Whether the node is initialised with data_dir when it starts")
+    needs_recorder: bool = setting(True, doc="Whether a recorder (hashpipe) has to run for InitHpIo")
+    simulates: bool = setting(False, doc="Whether it begins with simulated frames")
+    watches_files: bool = setting(True, doc="Whether frames are read from the files of the recorder")
+    polls: bool = setting(False, doc="Look for files again and again: for file systems that other machines write to")
+    reads_pipe: bool = setting(False, doc="Whether the recorder's status pipe is read")
+    sockets: str = setting("", doc="Unix sockets for frames, a path with {dp_name}; empty: none")
+    udp: str = setting("", doc="HOST:PORT at which quabos' packets come; empty: they do not come here")
+    interval: float = setting(0.1, doc="Of clients that ask for the node's own rhythm, s", limits=(0.001, 60.0))
+    modules: tuple[int, ...] = setting((), doc="Modules that are served; empty: all", limits=(0, 16383))
+    show_modules: tuple[int, ...] = setting((), doc="Modules that have attributes of their own", limits=(0, 16383))
+    queue_size: int = setting(4096, doc="Frames that wait for a client at most, of each kind", limits=(1, 1_000_000))
