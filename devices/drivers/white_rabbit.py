@@ -31,7 +31,7 @@ def leap_seconds(unix_s: int) -> int:
 
 
 def host_offset_s(stamp: Stamp) -> int:
-    """How far the recorder's clock is ahead of White Rabbit, whole s, -512 to 511; -1, 0 and 1 are as they should be."""
+    """How far the recorder's clock is ahead of White Rabbit, whole s, -512 to 511; -1, 0 and 1 are as it should be."""
     offset = (stamp.tv_sec - stamp.pkt_tai + leap_seconds(stamp.tv_sec)) % WRAP_S
     return offset - WRAP_S if offset >= WRAP_S // 2 else offset
 

@@ -1,0 +1,154 @@
+"""Files of frames that a recorder is writing: every frame that is appended, once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from devices.core.errors import ProtocolError
+from devices.daq.frame import Frame
+from devices.drivers.observing_run import ObservingData, RunFile
+from devices.drivers.pff import MARK, MAX_HEADER_BYTES, Product, Splitter, product
+
+#: The recorder's files grow in steps of 1 MiB, 412 frames.
+PORTION_BYTES: Final = 1 << 20
+
+
+@dataclass
+class _Known:
+    """How far a file has been read."""
+
+    inode: int
+    position: int
+    count: int = 0
+    splitter: Splitter | None = None  # None: not looked into yet
+
+
+class GrowingFiles:
+    """What is new in the files below a folder.
+
+    Args:
+        put: takes each frame, in the loop.
+        modules: empty: all.
+    """
+
+    def __init__(self, data: ObservingData, put: Callable[[Frame], None], modules: frozenset[int]) -> None:
+        self._data = data
+        self._put = put
+        self._modules = modules
+        self._known: dict[str, _Known] = {}
+        self._skipped_before = 0
+
+    @property
+    def skipped_bytes(self) -> int:
+        splitters = (known.splitter for known in self._known.values())
+        return self._skipped_before + sum(each.skipped for each in splitters if each is not None)
+
+    def remember(self, files: Iterable[RunFile]) -> None:
+        """What these files hold now is not new; blocks as long as the disk does."""
+        for file in files:
+            try:
+                status = os.stat(file.path)
+            except OSError:
+                continue  # removed meanwhile
+            self._known[str(file.path)] = _Known(status.st_ino, status.st_size)
+
+    def changed(self, files: Iterable[RunFile]) -> list[RunFile]:
+        """Those of the files that hold something new; blocks as long as the disk does."""
+        return [file for file in files if self._is_changed(file)]
+
+    def growing(self) -> list[RunFile]:
+        """The files that have grown before."""
+        paths = [path for path, known in self._known.items() if known.splitter is not None]
+        return [file for path in paths if (file := self._data.file(Path(path))) is not None]
+
+    def _is_changed(self, file: RunFile) -> bool:
+        try:
+            status = os.stat(file.path)
+        except OSError:
+            return False  # removed meanwhile
+        known = self._known.get(str(file.path))
+        return known is None or (known.inode, known.position) != (status.st_ino, status.st_size)
+
+    async def read(self, file: RunFile) -> None:
+        """Publish what is new in a file, some at a time, up to where it ends now."""
+        if self._modules and file.module not in self._modules:
+            return
+        end = None
+        while True:
+            frames, end, is_end = await asyncio.to_thread(self._read_some, file, end)
+            for frame in frames:
+                self._put(frame)
+            if is_end:
+                return
+
+    def _read_some(self, file: RunFile, end: int | None) -> tuple[list[Frame], int, bool]:
+        """Frames of the next portion, the size of the file at the first one, and whether that was the last."""
+        path = str(file.path)
+        try:
+            with open(path, "rb") as content:
+                return self._read_portion(content, file, path, end)
+        except OSError:
+            self._forget(path)  # removed meanwhile
+            return [], 0, True
+
+    def _read_portion(
+        self, content: BinaryIO, file: RunFile, path: str, end: int | None
+    ) -> tuple[list[Frame], int, bool]:
+        status = os.fstat(content.fileno())
+        known = self._known.get(path)
+        if known is None or known.inode != status.st_ino or known.position > status.st_size:  # new, replaced, cut off
+            self._forget(path)
+            known = self._known[path] = _Known(status.st_ino, 0)
+        end = status.st_size if end is None else min(end, status.st_size)
+        if known.position >= end:
+            return [], end, True
+        of = product(file.product)
+        if known.splitter is None:
+            known.splitter = Splitter(of)
+            known.count, known.position = whole_frames(content, of, known.position)
+        content.seek(known.position)
+        data = content.read(min(PORTION_BYTES, end - known.position))
+        known.position += len(data)
+        frames = []
+        for raw in known.splitter.feed(data):
+            number = known.count
+            known.count += 1
+            try:
+                frames.append(Frame.of(raw, file.module, file.path.name, number))
+            except ProtocolError:  # a header that is damaged within
+                known.splitter.skipped += len(raw.bytes)
+        return frames, end, known.position >= end or not data
+
+    def _forget(self, path: str) -> None:
+        known = self._known.pop(path, None)
+        if known is not None and known.splitter is not None:
+            self._skipped_before += known.splitter.skipped
+
+
+def whole_frames(content: BinaryIO, of: Product, size: int) -> tuple[int, int]:
+    """How many whole frames the first ``size`` bytes of a file hold, and where they end.
+
+    A file whose frames have one length is told by its first and last one, others are read through.
+    """
+    count = end = 0
+    content.seek(0)
+    at = content.read(min(MAX_HEADER_BYTES, size)).find(MARK)
+    if at >= 0:
+        length = at + len(MARK) + of.image_bytes
+        whole = size // length
+        content.seek((max(whole, 1) - 1) * length)
+        last = content.read(at + len(MARK))
+        if last[:1] == b"{" and last.endswith(MARK):
+            count, end = whole, whole * length
+    splitter = Splitter(of)  # for the rest, or for all
+    content.seek(end)
+    while data := content.read(min(PORTION_BYTES, size - content.tell())):
+        for raw in splitter.feed(data):
+            count += 1
+            end += len(raw.bytes)
+    return count, end + splitter.skipped
