@@ -17,6 +17,7 @@ from devices.saxs.calibration_source import read_source
 from devices.saxs.control import QueueControl
 from devices.saxs.editing import CalibrationEditing, Document
 from devices.saxs.folder_watch import check_folder
+from devices.saxs.merging import Merging
 from devices.saxs.properties import SaxsProperties
 from devices.saxs.readings import _text
 from devices.saxs.results import ImageCurves
@@ -30,7 +31,7 @@ ImagePath = Annotated[str, Argument(doc="Absolute, or relative to the base folde
 FolderPath = Annotated[str, Argument(doc="Relative to the base folder")]
 
 
-class SaxsDetector(CalibrationEditing):
+class SaxsDetector(CalibrationEditing, Merging):
     """A SAXS detector: integrates its image files azimuthally, with masks and calibration, into I(q).
 
     It has at most one queue of images: those that appear in the queue's folder are integrated as they come, their

@@ -29,7 +29,7 @@ from devices.saxs.merge_sources import Images, LogBytes, Report, read_images, re
 ZERO_IMAGE: Final = "zero_1M_00000.tif"
 LOG: Final = "consolidate_log.log"
 #: Points that a plot of shutter and images shows at most, of each.
-MOST_PLOTTED: Final = 20_000
+MOST_PLOTTED: Final = 5_000
 _READ_ATTEMPTS: Final = 5
 _READ_RETRY_S: Final = 0.2
 
