@@ -8,8 +8,9 @@ import importlib
 import math
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, fields, is_dataclass
@@ -119,6 +120,16 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True, name="parent-watch").start()
 
 
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Workers that are started meanwhile never see Ctrl-C, which a terminal sends them, too: their parent ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class SharedProcessPool(Executor):
     """A process pool to which large arrays travel by shared memory, one copy each way and no pickle of their bytes.
 
@@ -140,11 +151,12 @@ class SharedProcessPool(Executor):
         blocks: list[SharedMemory] = []
         try:
             shared = share((args, kwargs), blocks)
-            try:
-                inner = self._pool.submit(_in_worker, fn, *shared)
-            except BrokenProcessPool:
-                self._pool = self._new_pool()
-                inner = self._pool.submit(_in_worker, fn, *shared)
+            with _interrupts_held():
+                try:
+                    inner = self._pool.submit(_in_worker, fn, *shared)
+                except BrokenProcessPool:
+                    self._pool = self._new_pool()
+                    inner = self._pool.submit(_in_worker, fn, *shared)
         except BaseException:
             _release(blocks)
             raise

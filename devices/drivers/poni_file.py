@@ -194,7 +194,6 @@ def poni_of(calibration: Calibration) -> Poni:
     geometry = calibration.geometry
     tilt, rotation = math.radians(geometry.tilt_degrees), math.radians(geometry.tilt_rotation_degrees)
     n1, n2, n3 = -math.sin(tilt) * math.sin(rotation), math.sin(tilt) * math.cos(rotation), math.cos(tilt)
-    rot2 = math.asin(n1)
     way_m, pixel_m = geometry.distance_mm / 1e3, geometry.pixel_um / 1e6
     rows = geometry.image_size[0]
     return Poni(
@@ -203,7 +202,7 @@ def poni_of(calibration: Calibration) -> Poni:
             (rows - geometry.beam_center[0]) * pixel_m - way_m * n1,
             geometry.beam_center[1] * pixel_m - way_m * n2,
         ),
-        rotations=(math.atan2(-n2, n3), rot2, _untwisted(n1, n2, n3)),
+        rotations=(math.atan2(-n2, n3) + 0.0, math.asin(n1) + 0.0, _untwisted(n1, n2, n3) + 0.0),  # no -0.0
         wavelength_m=geometry.wavelength_angstrom * ANGSTROM_STAR_NM / 1e9,
         pixel_um=(geometry.pixel_um, geometry.pixel_um),
         shape=geometry.image_size,

@@ -250,3 +250,8 @@ def read_template(path: str | Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ConfigurationError(str(path), ["not a JSON object"])
     return document
+
+
+def encode_calibration(document: Mapping[str, Any]) -> str:
+    """The text of a calibration file."""
+    return json.dumps(document, indent=4) + "\n"

@@ -186,7 +186,8 @@ class ImageQueue:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         images = self._tasks.pop(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        # A worker that finds its run stopped says so by an error; what it left undone is nobody's failure.
+        if not task.cancelled() and (error := task.exception()) is not None and not self._is_stopped:
             log.error("%s: %s", self.run.images, error, exc_info=error)
             for image in images:
                 self._failed(image, f"{reason(error)}: {error}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from servers.command_group import OneLineCommand, OneLineErrors
+from servers.leash.local_command import convert, integrate
 
 if TYPE_CHECKING:
     from servers.leash.client import LeashClient
@@ -36,6 +37,10 @@ network_option = click.option(
 @click.group(cls=OneLineErrors, context_settings=HELP)
 def saxs() -> None:
     """A SAXS detector by the command lines of a Saxsdog network."""
+
+
+saxs.add_command(convert)
+saxs.add_command(integrate)
 
 
 # The network ----------------------------------------------------------------------------------------------------------

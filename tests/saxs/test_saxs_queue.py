@@ -155,11 +155,11 @@ def test_bad_files_are_tried_again_and_then_listed_and_never_stop_the_others(tmp
             queue = device.control.queue
             assert queue is not None
             await until(lambda: processed(device) == 1 and queue.failed == 3, "one good, three bad", 10.0)
+            await until(lambda: queue.waiting == 0, "nothing waits")
             why = {os.path.basename(path): text for path, text in queue.failures.items()}
             assert why["half.tif"].startswith("ProtocolError")
             assert "not a TIFF, CBF or EDF image" in why["text.tif"]
             assert "80 x 64 px, Geometry.Imagesize says 64 x 80 px" in why["turned.tif"]
-            assert queue.waiting == 0
             # Completed late, it is an image like any other.
             (base / "data" / "half.tif").write_bytes(whole)
             await until(lambda: processed(device) == 2, "the late one", 10.0)
