@@ -20,7 +20,9 @@ from devices.drivers.chi_file import write_whole
 from devices.drivers.detector_image import read_limited
 from devices.drivers.json_schema import schema_of
 from devices.drivers.mask_file import decode_mask
+from devices.drivers.poni_file import encode_poni, poni_of
 from devices.drivers.saxs_calibration import parse_calibration
+from devices.drivers.saxs_calibration_import import imported, merged
 from devices.saxs.control import QueueControl
 from devices.saxs.readings import SaxsReadings
 from devices.saxs.results import Curve
@@ -53,7 +55,7 @@ class CalibrationEditing(SaxsReadings):
         """What is wrong with a calibration, each line with its key; empty when a queue can begin with it."""
         try:
             document = json.loads(calibration)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return [f"calibration: not JSON: {error}"]
         try:
             found = parse_calibration(document, "calibration", self.control.allowed.folders[0])
@@ -62,6 +64,24 @@ class CalibrationEditing(SaxsReadings):
         return await asyncio.to_thread(
             self._mask_problems, [mask.file for mask in found.masks], found.geometry.image_size
         )
+
+    @command(reads_only=True)
+    async def import_calibration(
+        self,
+        name: Annotated[str, Argument(doc="Of the file, for messages")],
+        content: Annotated[str, Argument(doc="The file's text", text_limit=MAX_DOCUMENT)],
+        template: Annotated[str, Argument(doc="A calibration with what the file lacks, JSON", text_limit=MAX_DOCUMENT)],
+    ) -> dict[str, Any]:
+        """A calibration from a file of Fit2D, Nika or pyFAI, or from Saxsdog's older JSON, and what it cannot say."""
+        document = _object(template, "template")
+        found = await asyncio.to_thread(imported, content, name, document)
+        return {"calibration": merged(document, found.entries), "format": found.format, "notes": list(found.notes)}
+
+    @command(reads_only=True)
+    async def export_poni(self, calibration: Document) -> str:
+        """The geometry of a calibration as a PONI file of pyFAI."""
+        document = _object(calibration, "calibration")
+        return encode_poni(poni_of(parse_calibration(document, "calibration", self.control.allowed.folders[0])))
 
     @command(reads_only=True)
     async def mask_preview(self, file: MaskPath) -> dict[str, Any]:
@@ -172,6 +192,16 @@ def reduced(mask: NDArray[np.bool_], most: int) -> NDArray[np.uint8]:
     blocks = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
     small: NDArray[np.uint8] = (blocks.mean(axis=(1, 3)) * 255).astype(np.uint8)
     return small
+
+
+def _object(text: str, name: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadValueError(f"{name}: not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise BadValueError(f"{name}: not a JSON object")
+    return document
 
 
 def _curve(curve: Curve) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices.core.errors import BadValueError, RangeError
+from devices.core.errors import BadValueError, DiptychError, RangeError
 from devices.saxs import SaxsDetector
 from devices.saxs.editing import MAX_UPLOAD_BYTES, MOST_OF_HISTORY
 from tests.saxs.beamline import DETECTOR, begin, calibration, detector, folder, image, mask_bytes
@@ -90,5 +90,30 @@ def test_the_history_is_told_in_parts_that_join(tmp_path: Path) -> None:
             second: Any = await device.run("integral_history", {"since": MOST_OF_HISTORY})
             assert [len(each["series"]["R0"]["time"]) for each in (first, second)] == [MOST_OF_HISTORY, 7]
             assert len(json.dumps(first)) < 1_000_000
+
+    asyncio.run(run())
+
+
+def test_a_geometry_comes_from_a_poni_file_and_goes_there(tmp_path: Path) -> None:
+    """The rest of the calibration stays; a wrong file says what it is not."""
+
+    async def run() -> None:
+        async with running(detector(folder(tmp_path))) as device:
+            await ready(device)
+            mine = calibration()
+            poni = str(await device.run("export_poni", {"calibration": json.dumps(mine)}))
+            assert "Poni1" in poni and "Distance" in poni
+            geometry = {**mine["Geometry"], "DedectorDistanceMM": 1.0, "BeamCenter": [1.0, 2.0]}
+            template = json.dumps({**mine, "Geometry": geometry, "Title": "kept"})
+            arguments = {"name": "agbeh.poni", "content": poni, "template": template}
+            found: Any = await device.run("import_calibration", arguments)
+            back = found["calibration"]
+            assert (found["format"], back["Title"], back["Masks"]) == ("PONI", "kept", mine["Masks"])
+            for key in ("DedectorDistanceMM", "BeamCenter"):
+                assert back["Geometry"][key] == pytest.approx(mine["Geometry"][key], rel=1e-9)
+            with pytest.raises(DiptychError, match=r"notes\.txt: neither JSON"):
+                await device.run("import_calibration", {**arguments, "name": "notes.txt", "content": "lunch at 12"})
+            with pytest.raises(BadValueError, match="template: not a JSON object"):
+                await device.run("import_calibration", {**arguments, "template": "[]"})
 
     asyncio.run(run())
