@@ -51,7 +51,7 @@ def test_a_wrong_value_is_refused_with_the_limit_and_every_write_is_audited(faci
 
 def test_the_curve_is_there_and_a_file_is_integrated_on_request(facility: Facility) -> None:
     wait_until(lambda: len(facility.get("SAXS1:Intensity").split()) > 50, 20.0, "the folder is watched")
-    image = sorted((facility.state_dir / "saxs").glob("*.tif"))[0]
+    image = sorted((facility.state_dir / "saxs").glob("*.tif"))[-1]  # the oldest is soon removed
     assert len(str(image)) > 40, "longer than an EPICS string"
     done = facility.run("caproto-put", "-c", "-w", "30", "-S", "SAXS1:IntegrateFile", str(image))
     assert done.returncode == 0, done.stderr
