@@ -101,11 +101,13 @@ class RawFrame:
         product: what it is.
         header: its JSON, without the blank line.
         pixels: row by row.
+        prefix: what stands before it, on sockets of the recorder.
     """
 
     product: Product
     header: bytes
     pixels: bytes
+    prefix: bytes = b""
 
     @property
     def image(self) -> NDArray[Any]:
@@ -172,13 +174,16 @@ class Splitter:
 
     A frame has the length of the one before it as a rule, and that is tried first.
 
+    Args:
+        prefix_bytes: so many stand before each frame and are given with it.
     Attributes:
         skipped: bytes that belonged to no frame.
     """
 
-    def __init__(self, of: Product) -> None:
+    def __init__(self, of: Product, prefix_bytes: int = 0) -> None:
         self.product = of
         self.skipped = 0
+        self._prefix_bytes = prefix_bytes
         self._buffer = bytearray()
         self._header_bytes = 0
 
@@ -201,28 +206,30 @@ class Splitter:
         self._header_bytes = 0
 
     def _next(self, start: int) -> tuple[RawFrame, int] | None:
-        buffer, length = self._buffer, self._header_bytes
-        if length and buffer[start + length : start + length + len(MARK)] == MARK and buffer[start : start + 1] == b"{":
-            at = start + length
-        else:
-            begin = start
-            while True:
-                at = buffer.find(MARK, begin)
-                if at < 0:
-                    return None
-                # The header that ends here begins with the last brace before which no header began.
-                opening = _opening(buffer, max(start, at - MAX_HEADER_BYTES), at)
-                if opening is not None:
-                    self.skipped += opening - start
-                    start = opening
-                    break
-                begin = at + 1
+        buffer, begin, skipped = self._buffer, start + self._prefix_bytes, 0
+        at = begin + self._header_bytes
+        if not (self._header_bytes and buffer.startswith(MARK, at) and buffer.startswith(b"{", begin)):
+            found = self._search(begin)
+            if found is None:
+                return None
+            opening, at = found
+            begin, skipped = opening, opening - begin
         end = at + len(MARK) + self.product.image_bytes
         if end > len(buffer):
             return None
-        header = bytes(buffer[start:at])
-        self._header_bytes = at - start
-        return RawFrame(self.product, header, bytes(buffer[at + len(MARK) : end])), end
+        self.skipped += skipped
+        self._header_bytes = at - begin
+        prefix, header = bytes(buffer[begin - self._prefix_bytes : begin]), bytes(buffer[begin:at])
+        return RawFrame(self.product, header, bytes(buffer[at + len(MARK) : end]), prefix), end
+
+    def _search(self, first: int) -> tuple[int, int] | None:
+        """Where the next header begins and ends."""
+        at = first - 1
+        while (at := self._buffer.find(MARK, at + 1)) >= 0:
+            opening = _opening(self._buffer, max(first, at - MAX_HEADER_BYTES), at)
+            if opening is not None:
+                return opening, at
+        return None
 
 
 _OPENING: Final = re.compile(rb'\{\s*"quabo_')
