@@ -57,6 +57,7 @@ class MergeJob:
         folder: of the images.
         allowed: what paths are confined to; results to its first folder.
         logs: by table of the configuration.
+        output: how the paths of results begin, in the place of what the configuration says; confined to nothing.
     """
 
     folder: Path
@@ -64,6 +65,7 @@ class MergeJob:
     configuration: MergeConfiguration
     logs: Mapping[str, Sequence[LogBytes]]
     results: Results = field(default_factory=Results)
+    output: Path | None = None
 
     @property
     def base(self) -> Path:
@@ -72,6 +74,8 @@ class MergeJob:
         Raises:
             NotAllowedError: the configuration leads outside of the base folder.
         """
+        if self.output is not None:
+            return self.output
         stem = f"{self.configuration.output}{self.folder.name}"
         return AllowedFolders(self.allowed.folders[:1]).resolve(self.folder / stem)
 

@@ -15,6 +15,7 @@ import click
 
 from servers.command_group import OneLineCommand, OneLineErrors
 from servers.leash.local_command import convert, integrate
+from servers.leash.merge_command import merge
 
 if TYPE_CHECKING:
     from servers.leash.client import LeashClient
@@ -41,6 +42,7 @@ def saxs() -> None:
 
 saxs.add_command(convert)
 saxs.add_command(integrate)
+saxs.add_command(merge)
 
 
 # The network ----------------------------------------------------------------------------------------------------------
