@@ -12,6 +12,8 @@ import { LogPage } from "./log/log";
 import { type LogQuery, parseLog } from "./log/query";
 import { Page } from "./page";
 import { readPanel, sheet, showWidgets, type Size, sizeOf } from "./panel";
+import { parseSaxs, type SaxsQuery } from "./saxs/query";
+import { SaxsPage } from "./saxs/saxs";
 import { parseTrend, type TrendQuery } from "./trend/query";
 import { Trend } from "./trend/trend";
 
@@ -46,6 +48,8 @@ async function show(): Promise<void> {
     if (ALARMS.test(location.hash)) return showAlarms();
     const log = parseLog(location.hash);
     if (log) return showLog(log);
+    const saxs = parseSaxs(location.hash);
+    if (saxs) return showSaxs(saxs);
     const { file, macros } = parseAddress(location.hash);
     const panel = { page, file, depth: 0 };
     const model = await readPanel(panel, macros);
@@ -95,6 +99,15 @@ function showLog(query: LogQuery): void {
   main.append(log.element);
   scale();
   close = () => log.close();
+}
+
+function showSaxs(query: SaxsQuery): void {
+  clear();
+  head.name(`SAXS ${query.prefix}`);
+  const saxs = new SaxsPage(page, query);
+  main.append(saxs.element);
+  scale();
+  close = () => saxs.close();
 }
 
 function clear(): void {

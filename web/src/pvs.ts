@@ -12,6 +12,8 @@ export type WriteValue = number | string | readonly number[] | readonly string[]
 export interface Ack {
   readonly ok: boolean;
   readonly message: string;
+  /** What a called command returned. */
+  readonly result?: unknown;
 }
 
 export interface Server {
@@ -78,9 +80,10 @@ export class Pvs {
     this.link.connect();
   }
 
-  /** Called when the server comes, goes, or says who it is. */
-  watch(watcher: () => void): void {
+  /** Called when the server comes, goes, or says who it is; until the result is called. */
+  watch(watcher: () => void): () => void {
     this.watchers.add(watcher);
+    return () => this.watchers.delete(watcher);
   }
 
   /** The server's time, s since 1970. */
@@ -182,7 +185,7 @@ export class Pvs {
       case "ack": {
         const resolve = this.waiting.get(Number(message.id));
         this.waiting.delete(Number(message.id));
-        return resolve?.({ ok: message.ok === true, message: String(message.message ?? "") });
+        return resolve?.({ ok: message.ok === true, message: String(message.message ?? ""), result: message.result });
       }
       case "error":
         return this.complain(String(message.message ?? "the server reports an error"));

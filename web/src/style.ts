@@ -7,3 +7,4 @@ import "./image/image.css";
 import "./trend/trend.css";
 import "./alarms/alarms.css";
 import "./log/log.css";
+import "./saxs/saxs.css";

@@ -22,7 +22,10 @@ export function paintBand(context: CanvasRenderingContext2D, trace: Trace, to: P
   // One path: where two points share a column it is not painted twice.
   context.beginPath();
   for (let index = 0; index + 1 < lengthOf(trace); index++) {
-    const [bottom, top] = [to.y(lows[index] as number), to.y(highs[index] as number)];
+    const [low, top] = [lows[index] as number, to.y(highs[index] as number)];
+    const place = to.y(low);
+    // Zero and less have no place on a logarithmic axis: the band goes down to the frame.
+    const bottom = Number.isFinite(place) || Number.isNaN(low) ? place : (to.floor ?? context.canvas.height);
     if (!(bottom > top)) continue;
     const left = Math.round(to.x(xs[index] as number));
     const right = Math.round(to.x(xs[index + 1] as number));

@@ -16,6 +16,8 @@ export interface PlotAxis {
   readonly title: string;
   readonly automatic: boolean;
   readonly log: boolean;
+  /** Linear up to this value on both sides of 0, logarithmic beyond. */
+  readonly symlog?: number;
   readonly minimum: number;
   readonly maximum: number;
   readonly grid: boolean;
@@ -144,6 +146,11 @@ export class Plot {
     if (!extents.length) return fixed ? [axis.minimum, axis.maximum] : [axis.log ? 1 : 0, axis.log ? 10 : 1];
     const low = Math.min(...extents.map((each) => each[0]));
     const high = Math.max(...extents.map((each) => each[1]));
+    if (axis.symlog) {
+      const [first, last] = [Math.asinh(low / axis.symlog), Math.asinh(high / axis.symlog)];
+      const room = (last - first) * padding || 0.5;
+      return [Math.sinh(first - room) * axis.symlog, Math.sinh(last + room) * axis.symlog];
+    }
     if (axis.log)
       return low < high ? [low / (high / low) ** padding, high * (high / low) ** padding] : [low / 2, high * 2];
     const room = high > low ? (high - low) * padding : Math.abs(high) * 0.1 || 1;
@@ -169,7 +176,12 @@ export class Plot {
     const { options } = this;
     // The ranges are ours; uPlot would widen logarithmic ones to whole decades.
     const range = (_: uPlot, min: number, max: number): [number, number] => [min, max];
-    const rules = (axis: PlotAxis): uPlot.Scale => ({ auto: false, distr: axis.log ? 3 : 1, range });
+    const rules = (axis: PlotAxis): uPlot.Scale => ({
+      auto: false,
+      distr: axis.log ? 3 : axis.symlog ? 4 : 1,
+      ...(axis.symlog ? { asinh: axis.symlog } : {}),
+      range,
+    });
     const axes = [options.x, ...options.ys].map((axis, index) => this.axis(axis, index, scale));
     const scales: uPlot.Scales = { x: { time: options.time, ...rules(options.x) } };
     for (const [index, axis] of options.ys.entries()) scales[`y${index}`] = rules(axis);
@@ -216,7 +228,7 @@ export class Plot {
       space: index === 0 ? size * 6 : size * 2.2,
       values: (_: uPlot, values: (number | null)[], __: number, ___: number, step: number) =>
         values.map((value) => {
-          if (value === null || (axis.log && !isRound(value))) return "";
+          if (value === null || ((axis.log || axis.symlog) && !isRound(value))) return "";
           return options.time && index === 0 ? clock(value, step) : tick(value);
         }),
     };
@@ -245,9 +257,12 @@ export class Plot {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     for (const [row, trace] of this.traces.entries()) {
-      const x = this.projection(chart, "x", this.options.x.log);
-      const y = this.projection(chart, `y${trace.axis}`, this.options.ys[trace.axis]?.log ?? false);
-      const [to, color] = [{ x, y, ratio: uPlot.pxRatio }, paint(visible(trace.color), dark)];
+      const x = this.projection(chart, "x", this.options.x);
+      const y = this.projection(chart, `y${trace.axis}`, this.options.ys[trace.axis]);
+      const [to, color] = [
+        { x, y, ratio: uPlot.pxRatio, floor: bbox.top + bbox.height },
+        paint(visible(trace.color), dark),
+      ];
       paintBand(ctx, trace, to, color);
       paintTrace(ctx, trace, to, color);
       paintSeverities(ctx, trace, to, row, bbox.top + bbox.height);
@@ -256,12 +271,12 @@ export class Plot {
   }
 
   /** As chart.valToPos, which is too slow for each of many points. */
-  private projection(chart: uPlot, key: string, log: boolean): (value: number) => number {
+  private projection(chart: uPlot, key: string, axis: PlotAxis | undefined): (value: number) => number {
     const { min = 0, max = 1 } = chart.scales[key] as { min?: number; max?: number };
     const { left, top, width, height } = chart.bbox;
-    const place = log
-      ? (value: number): number => Math.log(value / min) / Math.log(max / min)
-      : (value: number): number => (value - min) / (max - min);
+    const scale = scaleOf(axis);
+    const [first, last] = [scale(min), scale(max)];
+    const place = (value: number): number => (scale(value) - first) / (last - first);
     return key === "x" ? (value) => left + place(value) * width : (value) => top + (1 - place(value)) * height;
   }
 
@@ -316,4 +331,11 @@ export class Plot {
       ].join("   "),
     );
   }
+}
+
+/** From values to what is equally spaced on an axis. */
+function scaleOf(axis: PlotAxis | undefined): (value: number) => number {
+  if (axis?.log) return Math.log;
+  const linear = axis?.symlog;
+  return linear ? (value) => Math.asinh(value / linear) : (value) => value;
 }

@@ -1,8 +1,10 @@
 // What stands at the ticks of axes.
 
-/** 1, 2 or 5 times a power of ten: what is labelled on a logarithmic axis. */
+/** 0, and 1, 2 or 5 times a power of ten with either sign: what is labelled on a logarithmic axis. */
 export function isRound(value: number): boolean {
-  const mantissa = value / 10 ** Math.floor(Math.log10(value) + 1e-9);
+  if (value === 0) return true;
+  const size = Math.abs(value);
+  const mantissa = size / 10 ** Math.floor(Math.log10(size) + 1e-9);
   return [1, 2, 5].some((each) => Math.abs(mantissa - each) < 1e-6);
 }
 

@@ -30,6 +30,8 @@ export interface Projection {
   y(value: number): number;
   /** Canvas pixels per pixel of the page. */
   readonly ratio: number;
+  /** The lower edge of the plot, in canvas pixels. */
+  readonly floor?: number;
 }
 
 const DASHES: Readonly<Record<string, readonly number[]>> = {
