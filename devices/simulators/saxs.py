@@ -29,12 +29,15 @@ from numpy.typing import NDArray
 from devices.core.errors import ConfigurationError
 from devices.drivers.mask_file import encode_fit2d_mask
 from devices.pipelines.saxs_geometry import Geometry, q_map
+from devices.simulators.saxs_logs import Beamline, Exposed, LiveLogs
 
 SPACING_ANGSTROM = 58.38
 """The (001) layer spacing of silver behenate."""
 SPHERE_RADIUS_NM = 2.5
 
 GAP, DEAD = -1, -2
+#: By how much the clock of the simulated beamline is ahead of the detector's, s.
+AHEAD_SECONDS = 3.7
 CALIBRATION_NAME, MASK_NAME = "calibration.json", "mask.msk"
 
 # A PILATUS3 1M: modules of 195 x 487 px with gaps of 17 and 7 px; the beam is off the centre. Other sizes are scaled.
@@ -120,6 +123,7 @@ class _Settings:
     format: str
     sample: str
     prepared: int
+    logs: bool
 
 
 async def run(port: int, options: Mapping[str, object]) -> None:
@@ -130,13 +134,18 @@ async def run(port: int, options: Mapping[str, object]) -> None:
         options: `folder` (made if missing), `rate_hz` (1; an exposure lasts one period), `keep` (20 newest files),
             `seed` (0), `shape` ("256x320": rows x columns; "1043x981" is a full detector), `format` (tif, cbf, edf),
             `sample` (behenate, spheres), `prepared` (0; so many frames are exposed once and written in turn: the noise
-            of a frame of a full detector takes 60 ms, more than there is at high rates).
+            of a frame of a full detector takes 60 ms, more than there is at high rates), `logs` (false: the logs of
+            detector and beamline, too, and the `merge.json` that merges them).
     Raises:
         ConfigurationError: wrong options, all of them.
     """
     settings = _settings(options)
     detector = SilverBehenate(settings.shape, settings.seed, settings.sample)
     await asyncio.to_thread(_prepare, settings.folder, detector)
+    logs = None
+    if settings.logs:
+        logs = LiveLogs(settings.folder, Beamline(time.time(), AHEAD_SECONDS), settings.keep)
+        await asyncio.to_thread(logs.prepare)
     period = 1.0 / settings.rate_hz
     frames = [await asyncio.to_thread(detector.expose, period) for _ in range(settings.prepared)]
     number = max(_numbers(settings.folder), default=0)
@@ -144,7 +153,7 @@ async def run(port: int, options: Mapping[str, object]) -> None:
     while True:
         number += 1
         frame = frames[number % len(frames)] if frames else await asyncio.to_thread(detector.expose, period)
-        await asyncio.to_thread(_write_next, settings, frame, number)
+        await asyncio.to_thread(_write_next, settings, frame, number, logs)
         due = max(due + period, time.monotonic())
         await asyncio.sleep(due - time.monotonic())
 
@@ -202,10 +211,13 @@ def _prepare(folder: Path, detector: SilverBehenate) -> None:
     _appear(folder / CALIBRATION_NAME, lambda part: part.write_text(text))
 
 
-def _write_next(settings: _Settings, frame: NDArray[np.int32], number: int) -> None:
+def _write_next(settings: _Settings, frame: NDArray[np.int32], number: int, logs: LiveLogs | None) -> None:
     seconds = 1.0 / settings.rate_hz
     path = settings.folder / f"agbeh_{number:05d}.{settings.format}"
-    write_image(path, frame, seconds, time.time())
+    began = time.time() - seconds
+    write_image(path, frame, seconds, began)
+    if logs is not None:
+        logs.add(Exposed(path.name, began, seconds))
     old = number - settings.keep
     path.with_name(f"agbeh_{old:05d}.{settings.format}").unlink(missing_ok=True)
     if number % settings.keep == 0:  # what an earlier run has left
@@ -281,6 +293,9 @@ def _settings(options: Mapping[str, object]) -> _Settings:
     sample = str(options.get("sample", "behenate"))
     if sample not in SAMPLES:
         problems.append(f"sample = {sample} is not {' or '.join(SAMPLES)}")
+    logs = str(options.get("logs", "false")).lower()
+    if logs not in ("true", "false"):
+        problems.append(f"logs = {logs} is not true or false")
     if not options.get("folder"):
         problems.append("folder is missing: where the images appear")
     settings = _Settings(
@@ -292,6 +307,7 @@ def _settings(options: Mapping[str, object]) -> _Settings:
         format=kind,
         sample=sample,
         prepared=int(number("prepared", 0, 0, 1000)),
+        logs=logs == "true",
     )
     if problems:
         raise ConfigurationError("simulator saxs", sorted(problems))
