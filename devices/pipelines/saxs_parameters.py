@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 NAN = float("nan")
-MOST_GUINIER_ROUNDS = 20
 FEWEST_GUINIER_BINS = 5
+LEAST_SIGNIFICANCE = 4.0
+"""A curve falls when its slope is so many standard deviations from 0; noise alone has hundreds of ranges to do so."""
 
 
 class IntegralParameters(NamedTuple):
@@ -74,45 +75,55 @@ def guinier_fit(
 ) -> GuinierFit | None:
     """Fit ln I = ln I(0) - Rg^2 q^2 / 3 from q_start to q Rg = `largest_product`; None when the curve has no such part.
 
-    The end of the range depends on the result, so it is found in a few rounds from the first bins on.
+    The end of the range depends on the result: lines are fitted to all ranges at once, and the shortest one that
+    reaches the product counts, or the whole curve when none does. Ranges whose slope might be noise do not count.
 
     Source: A. Guinier, G. Fournet, Small-Angle Scattering of X-rays, 1955.
     """
-    good = (q >= q_start) & np.isfinite(intensity) & (intensity > 0.0) & (sigma > 0.0)
-    x, y, weight = q[good] ** 2, np.log(intensity[good]), intensity[good] / sigma[good]
-    count = min(FEWEST_GUINIER_BINS, len(x))
-    best: GuinierFit | None = None
-    for _ in range(MOST_GUINIER_ROUNDS):
-        if count < FEWEST_GUINIER_BINS:
-            return best
-        fit = _line(x[:count], y[:count], weight[:count])
-        if fit is None:
-            return best
-        (slope, offset), covariance = fit
-        if slope >= 0.0:
-            return best
-        radius = math.sqrt(-3.0 * slope)
-        stop = largest_product / radius
-        forward = math.exp(offset)
-        best = GuinierFit(
-            radius,
-            1.5 * math.sqrt(covariance[0, 0]) / radius,
-            forward,
-            forward * math.sqrt(covariance[1, 1]),
-            float(math.sqrt(x[count - 1])),
-        )
-        wanted = max(int(np.searchsorted(x, stop * stop)), FEWEST_GUINIER_BINS)
-        if wanted in (count, len(x) + 1):
-            return best
-        count = min(wanted, len(x))
-    return best
-
-
-def _line(x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[Any, Any] | None:
-    """Slope and offset of a weighted straight line, and their covariance for weights 1 / sigma."""
-    design = np.column_stack((x, np.ones_like(x))) * weight[:, np.newaxis]
-    normal = design.T @ design
-    if not np.isfinite(normal).all() or np.linalg.cond(normal) > 1e14:
+    good = (q >= q_start) & np.isfinite(intensity) & (intensity > 0.0) & (sigma > 0.0) & np.isfinite(sigma)
+    if np.count_nonzero(good) < FEWEST_GUINIER_BINS:
         return None
-    covariance = np.linalg.inv(normal)
-    return covariance @ (design.T @ (y * weight)), covariance
+    x, y, weight = q[good] ** 2, np.log(intensity[good]), (intensity[good] / sigma[good]) ** 2
+    line = _lines(x, y, weight)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        falls = line.slope < -LEAST_SIGNIFICANCE * line.slope_sigma
+        reaches = falls & (-3.0 * line.slope * x >= largest_product**2)
+    falls[: FEWEST_GUINIER_BINS - 1] = reaches[: FEWEST_GUINIER_BINS - 1] = False
+    last = int(np.argmax(reaches)) if reaches.any() else len(x) - 1
+    if not falls[last]:
+        return None
+    radius, forward = math.sqrt(-3.0 * line.slope[last]), math.exp(line.offset[last])
+    return GuinierFit(
+        radius_of_gyration=radius,
+        radius_sigma=1.5 * float(line.slope_sigma[last]) / radius,
+        forward_intensity=forward,
+        forward_sigma=forward * float(line.offset_sigma[last]),
+        q_stop=math.sqrt(x[last]),
+    )
+
+
+class _Lines(NamedTuple):
+    """Straight lines through the first 1, 2, ... points; all (points,)."""
+
+    slope: NDArray[np.float64]
+    slope_sigma: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    offset_sigma: NDArray[np.float64]
+
+
+def _lines(x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]) -> _Lines:
+    """Weighted by 1 / variance; NaN where points do not make a line."""
+    # From the first point on and in units of the range, so that short ranges far from 0 lose no digits.
+    origin, unit = x[0], float(x[-1] - x[0]) or 1.0
+    u = (x - origin) / unit
+    total, first, second = (np.cumsum(weight * power) for power in (np.ones_like(u), u, u * u))
+    level, moment = np.cumsum(weight * y), np.cumsum(weight * u * y)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        determinant = total * second - first * first
+        determinant = np.where(determinant > 1e-12 * total * second, determinant, np.nan)
+        slope = (total * moment - first * level) / determinant
+        offset = (second * level - first * moment) / determinant
+        # At x = 0, which is -origin / unit from there.
+        zero = -origin / unit
+        variance = (second - 2.0 * zero * first + zero * zero * total) / determinant
+        return _Lines(slope / unit, np.sqrt(total / determinant) / unit, offset + slope * zero, np.sqrt(variance))
