@@ -19,7 +19,12 @@ from devices.core.errors import ConfigurationError, DiptychError
 log = logging.getLogger("diptych.native")
 
 #: Kind of service -> what makes one for a device from its options.
-KINDS: Final[Mapping[str, str]] = MappingProxyType({"leash": "servers.leash.hosted:leash"})
+KINDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "daqdata": "servers.daqdata.hosted:daqdata",
+        "leash": "servers.leash.hosted:leash",
+    }
+)
 RETRY_S: Final = 2.0
 
 
