@@ -132,19 +132,21 @@ def decode_upload(data: bytes, number: int) -> Frame | None:
 
 def varints(values: NDArray[np.unsignedinteger[Any]]) -> bytes:
     """Unsigned numbers of at most 16 bits as packed varints."""
-    if values.dtype.itemsize == 1:
-        values = values.astype(np.uint16)
-    groups = np.empty((len(values), 3), np.uint8)
-    keep = np.empty((len(values), 3), np.bool_)
-    keep[:, 0] = True
-    np.greater_equal(values, 1 << 7, out=keep[:, 1])
-    np.greater_equal(values, 1 << 14, out=keep[:, 2])
-    groups[:, 0] = values & 0x7F
-    groups[:, 1] = (values >> 7) & 0x7F
-    groups[:, 2] = values >> 14
-    # The highest bit says that another byte follows.
-    groups[:, :2] |= keep[:, 1:].view(np.uint8) << 7
-    return groups[keep].tobytes()
+    return np.compress(_KEPT[values].view(np.bool_), _GROUPS[values].view(np.uint8)).tobytes()
+
+
+def _tables() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """For each number of 16 bits the bytes of its varint, and which of the 4 there are in use, as one word each."""
+    values = np.arange(1 << 16)
+    groups, kept = np.zeros((len(values), 4), np.uint8), np.zeros((len(values), 4), np.uint8)
+    kept[:, 0], kept[:, 1], kept[:, 2] = 1, values >= 1 << 7, values >= 1 << 14
+    for place in range(3):
+        # The highest bit says that another byte follows.
+        groups[:, place] = (values >> 7 * place) & 0x7F | kept[:, place + 1] << 7
+    return groups.view(np.uint32).ravel(), kept.view(np.uint32).ravel()
+
+
+_GROUPS, _KEPT = _tables()
 
 
 def _time_ns(frame: Frame) -> int:
