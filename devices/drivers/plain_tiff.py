@@ -18,6 +18,8 @@ _SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11
 _FORMATS: Final = {3: "H", 4: "I"}
 _KINDS: Final = {1: "u", 2: "i", 3: "f"}
 _TYPES: Final = ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8")
+#: Size and type of the frame, where it lies, description and date; 322 says that it lies in tiles.
+_TAGS: Final = frozenset({256, 257, 258, 259, 270, 273, 277, 279, 306, 322, 339})
 MOST_ENTRIES: Final = 100
 
 
@@ -44,6 +46,8 @@ def decode_plain_tiff(data: bytes) -> PlainTiff | None:
         return None  # several frames
     found = {}
     for tag, kind, number, value in struct.iter_unpack(order + "HHI4s", data[start + 2 : end]):
+        if tag not in _TAGS:  # PILATUS detectors have empty ones among these
+            continue
         size = _SIZES.get(kind, 0) * number
         if size > 4:
             at = struct.unpack(order + "I", value)[0]

@@ -96,8 +96,9 @@ def _extent(
     # The azimuth is largest just below the horizontal on the left of the beam, or in a corner if that is not there.
     below = (np.arange(rows * oversampling) + 0.5) / oversampling - row
     lowest = below[below >= 0.0]
-    candidates = [math.atan2(yy, xx) for yy in (*y, *(lowest[:1])) for xx in x]
-    return radius, max(candidates)
+    largest = max(math.atan2(yy, xx) for yy in (*y, *(lowest[:1])) for xx in x)
+    # A frame beside the beam has no such sub-pixel, perhaps no azimuth above 0: sectors as if it were all around.
+    return radius, largest if largest > math.pi / 2.0 else math.pi
 
 
 @njit(cache=True, nogil=True)
