@@ -319,7 +319,7 @@ def plot_curves(
 def open_panel(calibration: Path | None, url: str | None, state_dir: Path | None, **ignored: Any) -> None:
     """Open the panel of the detector in a browser.
 
-    It takes the options of the old leash. A CALIBRATION is checked, and how a queue begins with it is said.
+    It takes the options of the old leash. A CALIBRATION is loaded into the editor; no queue is begun with it.
     """
     from servers.leash import panel
 

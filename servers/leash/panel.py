@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from devices.core.errors import NotConnectedError
-from devices.drivers.saxs_calibration import read_calibration
+from devices.core.errors import BadValueError, ConfigurationError, NotConnectedError
+from devices.drivers.detector_image import read_limited
 from servers.facility import DEFAULT_STATE_DIR, record
 from servers.facility.facility_file import Facility
 from servers.facility.place import facility_of, words_for
 from servers.facility.readiness import panels_address
 
-PANEL: Final = "saxs"
+PAGE: Final = "#/saxs/"
+MAX_CALIBRATION: Final = 48 << 10  # bytes; an address with more is refused by some systems
 DEVICE_CLASS: Final = "devices.saxs:SaxsDetector"
 
 
@@ -24,19 +27,34 @@ def open_in_browser(url: str | None, state_dir: Path | None, calibration: Path |
 
     Args:
         url: None for the panels of the facility that runs.
-        calibration: checked, but no queue is begun with it.
+        calibration: loaded into the editor, which says what is wrong with it.
 
     Raises:
-        NotConnectedError: no facility runs, or it has no panels.
-        ConfigurationError: the calibration is wrong.
+        NotConnectedError: no facility runs, or it has no panels or no detector.
+        ConfigurationError: the calibration cannot be read, or is no JSON object.
+        BadValueError: it is too large, or the page has no editor.
     """
-    if calibration is not None:
-        read_calibration(calibration)
     address = url or _address(state_dir or DEFAULT_STATE_DIR)
+    if calibration is not None:
+        if PAGE not in address:
+            raise BadValueError(f"{address} has no editor of calibrations; its address has {PAGE}SAXS1:")
+        address += f"{'&' if '?' in address.partition('#')[2] else '?'}{_query(calibration)}"
     opened = webbrowser.open(address)
     yield address if opened else f"no browser can be started here; open {address}"
-    if calibration is not None:
-        yield f"{calibration} is sound; a queue begins with: saxsleash new {calibration}"
+
+
+def _query(calibration: Path) -> str:
+    """A calibration as a part of an address that never leaves the browser: what is behind # is not sent."""
+    try:
+        document = json.loads(read_limited(calibration, MAX_CALIBRATION))
+    except BadValueError as error:
+        raise ConfigurationError(str(calibration), [str(error)]) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(str(calibration), [f"not JSON: {error}"]) from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(str(calibration), ["not a JSON object"])
+    text = base64.urlsafe_b64encode(json.dumps(document, separators=(",", ":")).encode()).decode().rstrip("=")
+    return f"file={quote(calibration.name)}&calibration={text}"
 
 
 def _address(state_dir: Path) -> str:
@@ -46,7 +64,9 @@ def _address(state_dir: Path) -> str:
     if facility.panels is None:
         raise NotConnectedError(f"{facility.path} has no panels; name a page with --url")
     prefix = _prefix(facility)
-    return f"{panels_address(facility)}#/{PANEL}" + (f"?P={quote(prefix)}" if prefix else "")
+    if prefix is None:
+        raise NotConnectedError(f"{facility.path} has no SAXS detector with PVs")
+    return f"{panels_address(facility)}{PAGE}{quote(prefix, safe=':')}"
 
 
 def _prefix(facility: Facility) -> str | None:

@@ -175,6 +175,11 @@ def _check_question(visit: Visit, widget: Widget, macros: Mapping[str, str], kno
             visit.say(widget, f"writes {pv} and does not ask (show_confirm_dialog)")
 
 
+def _is_web_address(url: str) -> bool:
+    """Also one within the page of the panels, such as ``#/saxs/SAXS1:``."""
+    return urlsplit(url).scheme in ("http", "https") or url.startswith("#/")
+
+
 def _check_links(visit: Visit, widget: Widget, macros: Mapping[str, str], known: KnownPvs, root: Path) -> None:
     """Panels that are embedded or opened must be there; they are read with the macros that they would get."""
     links: list[tuple[str, Mapping[str, str]]] = []
@@ -183,7 +188,7 @@ def _check_links(visit: Visit, widget: Widget, macros: Mapping[str, str], known:
     for action in widget.properties.get("actions", ()):
         if action["type"] == "open_display":
             links.append((action["file"], action.get("macros", {})))
-        elif action["type"] == "open_webpage" and urlsplit(action.get("url", "")).scheme not in ("http", "https"):
+        elif action["type"] == "open_webpage" and not _is_web_address(action.get("url", "")):
             visit.say(widget, f"opens {action.get('url', '')!r}, which is no http address")
     for file, given in links:
         name = _replaced(file, macros)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import configparser
 import importlib
 import json
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import click
 import pytest
@@ -419,8 +421,22 @@ def test_what_cannot_be_plotted_is_named(shell: Shell) -> None:
 def test_the_old_leash_opens_the_panel_and_begins_nothing(shell: Shell) -> None:
     code, _, err = shell("open")
     assert code == 1 and "no facility runs" in one_line(err)
-    code, out, err = shell("open", "--url", "http://127.0.0.1:8080/#/saxs")
-    assert code == 0 and "http://127.0.0.1:8080/#/saxs" in out, err
+    page = "http://127.0.0.1:8080/#/saxs/SAXS1:"
+    code, out, err = shell("open", "--url", page)
+    assert code == 0 and page in out, err
+    file = shell.home / "cal é.saxsconf"
+    file.write_text(json.dumps({"Title": "Bäume", "Wavelength": -1.0}))  # the editor says what is wrong with it
+    code, out, err = shell.inside("open", str(file), "--url", page)
+    assert code == 0, err
+    query = parse_qs(out.strip().partition("SAXS1:?")[2])
+    text = query["calibration"][0]
+    assert query["file"] == [file.name]
+    assert json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))) == json.loads(file.read_text())
+    file.write_text("[1]")
+    code, _, err = shell.inside("open", str(file), "--url", page)
+    assert code == 1 and "not a JSON object" in one_line(err)
+    code, _, err = shell.inside("open", str(file), "--url", "http://127.0.0.1:8080/#/overview")
+    assert code == 1 and "has no editor of calibrations" in one_line(err)
 
 
 def test_every_old_name_is_a_command() -> None:

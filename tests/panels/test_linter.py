@@ -133,6 +133,8 @@ def test_only_web_addresses_may_be_opened(tmp_path: Path) -> None:
     action = {"type": "open_webpage", "url": "file:///etc/passwd"}
     (told,) = faults(tmp_path, widget("action_button", name="go", actions=[action]))
     assert told == "action_button 'go': opens 'file:///etc/passwd', which is no http address"
+    page = {"type": "open_webpage", "url": "#/saxs/SAXS1:"}
+    assert faults(tmp_path, widget("action_button", name="go", actions=[page])) == []
 
 
 def test_a_file_that_phoebus_would_write_otherwise_is_told(tmp_path: Path) -> None:
