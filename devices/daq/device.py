@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import numpy as np
 
 from devices.core import Argument, Device, DeviceState, Operation, attribute, command, operation, pipeline
-from devices.core.errors import BadValueError, ConfigurationError, DiptychError, NotConnectedError
+from devices.core.errors import ConfigurationError, DiptychError, NotConnectedError
+from devices.daq.chosen_sources import ChosenSources
 from devices.daq.events import BINS, Events
 from devices.daq.frame import Frame
 from devices.daq.module import Module
 from devices.daq.node import Acquisition, Limits, Node
 from devices.daq.properties import DaqProperties
-from devices.daq.sources.source import Source
 from devices.pipelines.coincidence import find_coincidences
 
 IMAGE_PERIOD: Final = 0.1
@@ -67,7 +66,8 @@ class DaqNode(Device):
         self.events = Events()
         self.shown = self.parts(Module, [str(each) for each in given.show_modules])
         self._by_number = {module.number: module for module in self.shown.values()}
-        self.node = Node(self._sources, Limits(max_read_queue_size=given.queue_size))
+        chosen = ChosenSources(given)
+        self.node = Node(chosen.make, Limits(max_read_queue_size=given.queue_size), chosen.check)
         self.node.hub.listen(self._note)
         self._count = 0
         self._pedestal: dict[int, tuple[int, Any, Any]] | None = None
@@ -88,7 +88,7 @@ class DaqNode(Device):
 
     # Commands -----------------------------------------------------------------------------------------------------
 
-    @command(timeout=30.0)
+    @command()
     async def initialise(
         self,
         data_dir: Annotated[str, Argument(doc="Where the recorder writes; empty: as before")] = "",
@@ -100,7 +100,7 @@ class DaqNode(Device):
         data_dir = data_dir or self.properties.data_dir
         await self.node.initialise(Acquisition(data_dir, interval, self._modules, simulate), force=force)
 
-    @command(timeout=30.0)
+    @command()
     async def halt(self) -> None:
         """Take no more frames; clients' streams end."""
         await self.node.halt()
@@ -177,9 +177,6 @@ class DaqNode(Device):
                     self.log.warning("cannot begin: %s", error)
                     self.node.problem = str(error)
                 await asyncio.sleep(RETRY_SECONDS)
-
-    def _sources(self, wanted: Acquisition, publish: Callable[[Frame], None]) -> Sequence[Source]:
-        raise BadValueError(f"{wanted}: no source")
 
     def _note(self, frame: Frame) -> None:
         self._count += 1

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -74,10 +74,12 @@ class Node:
     Args:
         sources: makes the sources of a configuration; raises DiptychError when it cannot.
         limits: what clients may do.
+        check: asked before anything is changed; raises DiptychError when a configuration cannot be.
     """
 
     sources: Callable[[Acquisition, Callable[[Frame], None]], Sequence[Source]]
     limits: Limits = field(default_factory=Limits)
+    check: Callable[[Acquisition], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
         self.hub = Hub()
@@ -105,6 +107,8 @@ class Node:
             RangeError: the interval. NotAllowedError: clients stream, and ``force`` is not set.
             DiptychError: the sources cannot begin, and why; the configuration before is in use again.
         """
+        if self.check is not None:
+            await self.check(wanted)
         check_interval("update_interval_seconds", wanted.interval_s, self.limits)
         async with self._configuring:
             if self._streams and not force:

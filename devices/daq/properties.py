@@ -5,6 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from devices.core import Properties, setting
+from devices.core.errors import BadValueError
+from devices.drivers.pff import PRODUCTS
+from devices.drivers.quabo import SCIENCE_PORT
+
+
+def known_products(names: tuple[str, ...]) -> None:
+    """Raises BadValueError: one is no data product."""
+    for name in names:
+        if name not in PRODUCTS:
+            raise BadValueError(f"{name!r} is no data product; there are {', '.join(PRODUCTS)}")
+
+
+def udp_address(text: str) -> None:
+    """Raises BadValueError: it is not HOST:PORT, as 127.0.0.1:60001."""
+    host, _, port = text.rpartition(":")
+    if text and not (host and port.isdigit() and 0 <= int(port) <= 65535):
+        raise BadValueError(f"{text!r} is not HOST:PORT, as 127.0.0.1:{SCIENCE_PORT}")
 
 
 @dataclass(frozen=True)
@@ -22,8 +39,14 @@ class DaqProperties(Properties):
     watches_files: bool = setting(True, doc="Whether frames are read from the files of the recorder")
     polls: bool = setting(False, doc="Look for files again and again: for file systems that other machines write to")
     reads_pipe: bool = setting(False, doc="Whether the recorder's status pipe is read")
+    pipe_name: str = setting("read_status_2", doc="Of the status pipe in the folder of a run")
     sockets: str = setting("", doc="Unix sockets for frames, a path with {dp_name}; empty: none")
-    udp: str = setting("", doc="HOST:PORT at which quabos' packets come; empty: they do not come here")
+    socket_products: tuple[str, ...] = setting(
+        tuple(PRODUCTS), doc="Data products that have a socket", check=known_products
+    )
+    udp: str = setting(
+        "", doc="HOST:PORT at which quabos' packets come; empty: they do not come here", check=udp_address
+    )
     interval: float = setting(0.1, doc="Of clients that ask for the node's own rhythm, s", limits=(0.001, 60.0))
     modules: tuple[int, ...] = setting((), doc="Modules that are served; empty: all", limits=(0, 16383))
     show_modules: tuple[int, ...] = setting((), doc="Modules that have attributes of their own", limits=(0, 16383))

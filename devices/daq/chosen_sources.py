@@ -1,0 +1,78 @@
+"""Which sources a DAQ node has for a configuration, by its properties."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from devices.core.errors import BadValueError, NotAllowedError
+from devices.daq.frame import Frame
+from devices.daq.node import Acquisition
+from devices.daq.properties import DaqProperties
+from devices.daq.sources.quabo_udp import QuaboUdp
+from devices.daq.sources.run_directory import RunDirectory
+from devices.daq.sources.source import Source
+from devices.daq.sources.status_pipe import StatusPipe
+from devices.daq.sources.unix_sockets import UnixSockets
+
+RECORDER: Final = "hashpipe"
+ACTIVE: Final = "module_*/obs_*/module_*.daq-active"  # the mark of a simulated recorder
+
+
+class ChosenSources:
+    """Makes and checks the sources of configurations."""
+
+    def __init__(self, given: DaqProperties) -> None:
+        self._given = given
+
+    async def check(self, wanted: Acquisition) -> None:
+        """What has to be so before a configuration is taken into use.
+
+        Raises:
+            BadValueError: no such folder, or it lies where clients may not look. NotAllowedError: no recorder runs.
+        """
+        if wanted.simulates:
+            return
+        await asyncio.to_thread(self._check, wanted.data_dir)
+
+    def make(self, wanted: Acquisition, publish: Callable[[Frame], None]) -> list[Source]:
+        """The sources, not yet running.
+
+        Raises:
+            BadValueError: a property is wrong.
+        """
+        given, modules = self._given, wanted.modules
+        sources: list[Source] = []
+        if wanted.data_dir and given.watches_files:
+            sources.append(RunDirectory(publish, Path(wanted.data_dir), modules=modules, polls=given.polls))
+        if wanted.data_dir and given.reads_pipe:
+            sources.append(StatusPipe(publish, Path(wanted.data_dir), modules=modules, name=given.pipe_name))
+        if given.sockets:
+            sources.append(UnixSockets(publish, given.sockets, products=given.socket_products, modules=modules))
+        if given.udp:
+            host, _, port = given.udp.rpartition(":")
+            sources.append(QuaboUdp(publish, host, int(port), modules=modules))
+        return sources
+
+    def _check(self, data_dir: str) -> None:
+        given = self._given
+        needs_folder = given.watches_files or given.reads_pipe
+        if needs_folder or data_dir:
+            real = os.path.realpath(data_dir) if data_dir and "\0" not in data_dir else ""
+            root = os.path.realpath(given.data_root)
+            # One text for both: whoever asks does not learn what else there is on this machine.
+            if not (real and Path(real).is_relative_to(root) and os.path.isdir(real)):
+                raise BadValueError(f"data_dir '{data_dir}' does not exist.")
+        if given.needs_recorder and needs_folder and not _recorder_runs(Path(data_dir)):
+            raise NotAllowedError("Real DAQ software is not active.")
+
+
+def _recorder_runs(data_dir: Path) -> bool:
+    if any(True for _ in data_dir.glob(ACTIVE)):
+        return True
+    return any(process.info["name"] == RECORDER for process in psutil.process_iter(["name"]))
