@@ -71,7 +71,8 @@ def append_curves(
     try:
         file = h5py.File(path, "r+")
     except OSError as error:
-        if not os.access(path, os.W_OK) or "lock" in str(error):
+        # Of a truncated file HDF5 speaks of its "sblock".
+        if not os.access(path, os.W_OK) or "unable to lock" in str(error):
             raise
         raise ProtocolError(f"{path} is damaged: {error}") from error
     with file:
@@ -153,12 +154,20 @@ def _append(
     file: h5py.File, path: Path, images: Sequence[str], times: Sequence[float], curves: Sequence[CurveRows]
 ) -> int:
     try:
-        count, entry = _agreed_count(file), file["entry"]
+        entry = file["entry"]
+        count = len(entry["file"])
         total = count + len(images)
         for curve in curves:
             group = entry[curve.name]
             if not np.array_equal(group[curve.axis][...], curve.x):
                 raise ProtocolError(f"{path}: {curve.name} has other bins: it belongs to another calibration")
+            for name in ("I", "Idev"):
+                if len(group[name]) < count:
+                    raise ProtocolError(
+                        f"{path} is damaged: {group[name].name} has {len(group[name])} rows for {count} images"
+                    )
+        for curve in curves:
+            group = entry[curve.name]
             columns = {"I": curve.intensity, "Idev": curve.sigma}
             if curve.parameters is not None:
                 columns |= {f"I{index}": curve.parameters[:, index] for index in range(3)}
@@ -167,7 +176,7 @@ def _append(
                 group[name][count:] = rows
         entry["Time"].resize(total, axis=0)
         entry["Time"][count:] = times
-        # Last: who counts the files finds all that belongs to them.
+        # Last: who counts the files finds all that belongs to them. Rows beyond, of a crash, are written over.
         entry["file"].resize(total, axis=0)
         entry["file"][count:] = [image.encode(errors="surrogateescape").decode(errors="replace") for image in images]
     except (KeyError, RuntimeError) as error:
