@@ -221,7 +221,7 @@ export class Plot {
       labelSize: size * 1.5,
       font,
       gap: 3 * scale,
-      size: index === 0 ? size * 2 : size * 4,
+      size: index === 0 ? size * 2 : (_: uPlot, labels: string[]) => widthOf(labels ?? [], size),
       stroke,
       grid: { show: axis.grid, stroke: grid, width: 1 },
       ticks: { stroke: grid, size: 4 * scale, width: 1 },
@@ -331,6 +331,11 @@ export class Plot {
       ].join("   "),
     );
   }
+}
+
+/** Of a y axis: long labels need more, and room for a few digits is always there, so that plots seldom move. */
+function widthOf(labels: readonly string[], size: number): number {
+  return Math.max(4, 1.2 + 0.6 * Math.max(0, ...labels.map((label) => label?.length ?? 0))) * size;
 }
 
 /** From values to what is equally spaced on an axis. */

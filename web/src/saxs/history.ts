@@ -2,7 +2,7 @@
 
 import { make, setText } from "../dom";
 import { messageOf } from "../faults";
-import type { Trace } from "../plot/trace";
+import { extent, type Trace } from "../plot/trace";
 import { traceOf } from "./curve_plot";
 import type { Detector } from "./detector";
 import { save } from "./files";
@@ -126,7 +126,7 @@ export class HistoryTab {
       const [, title = "", values] = CURVES[index] ?? [];
       trace.xs = series.time.slice(from - 1, to);
       trace.ys = values?.(series).slice(from - 1, to) ?? [];
-      frame.draw(axisOf("image time", "linear", 1), axisOf(title, "linear", 1));
+      frame.draw(axisOf("image time", "linear", 1), axisOf(title, "linear", 1), () => wider(trace.xs));
     }
   }
 
@@ -150,6 +150,13 @@ export class HistoryTab {
     const [from, to] = this.range(series.time.length);
     save(`integral-parameters-${this.masks.value}.csv`, csvOf(series, from, to), "text/csv");
   }
+}
+
+/** From the first to the last image and a little more: points at the frame would be cut. */
+function wider(times: ArrayLike<number>): readonly [number, number] {
+  const [low, high] = extent(times, false) ?? [0, 1];
+  const room = (high - low) * 0.02 || 1;
+  return [low - room, high + room];
 }
 
 function number(label: string): HTMLInputElement {

@@ -105,7 +105,8 @@ function boundsOf(schema: Schema): string {
   const high = rule.maximum ?? rule.exclusiveMaximum;
   // Bounds of a million are there for accidents, not for people.
   const wide = high === undefined || Math.abs(high) >= 1e5;
-  if (rule.exclusiveMinimum !== undefined && wide) return `more than ${low}`;
+  const less = rule.exclusiveMaximum === undefined ? "at most" : "less than";
+  if (rule.exclusiveMinimum !== undefined) return `more than ${low}${wide ? "" : `, ${less} ${high}`}`;
   if (wide) return low === undefined || low <= -1e5 ? "" : `at least ${low}`;
   return low === undefined ? `at most ${high}` : `${low} to ${high}`;
 }
@@ -113,7 +114,7 @@ function boundsOf(schema: Schema): string {
 function defaultOf(schema: Schema): string {
   const value = schema.default;
   if (value === undefined || value === "" || isObject(value)) return "";
-  if (isList(value) && !value.every((item) => typeof item === "number")) return "";
+  if (isList(value) && !(value.length && value.every((item) => typeof item === "number"))) return "";
   if (typeof value === "boolean") return value ? "default on" : "default off";
   return `default ${isList(value) ? value.join(", ") : String(value)}`;
 }
