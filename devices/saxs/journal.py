@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from devices.saxs.batch import Version
 
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS image (
-    path TEXT PRIMARY KEY, modified_ns INTEGER, size INTEGER, output TEXT, taken REAL, parameters TEXT, why TEXT
+    path BLOB PRIMARY KEY, modified_ns INTEGER, size INTEGER, output BLOB, taken REAL, parameters TEXT, why TEXT
 )"""
 
 
@@ -47,8 +48,7 @@ class Journal:
     def add(self, entries: Sequence[Entry]) -> None:
         """Note what became of some images; an image that was there before is replaced, as the newest."""
         with self._database:
-            self._database.executemany("DELETE FROM image WHERE path = ?", [(each.path,) for each in entries])
-            self._database.executemany("INSERT INTO image VALUES (?, ?, ?, ?, ?, ?, ?)", map(_row, entries))
+            self._database.executemany("INSERT OR REPLACE INTO image VALUES (?, ?, ?, ?, ?, ?, ?)", map(_row, entries))
 
     def entries(self) -> Iterator[Entry]:
         """All images, in the order in which they were noted."""
@@ -57,7 +57,7 @@ class Journal:
         ):
             version = None if modified_ns is None else Version(modified_ns, size)
             found = tuple(None if each is None else IntegralParameters(*each) for each in json.loads(parameters))
-            yield Entry(path, version, output, taken, found, why)
+            yield Entry(os.fsdecode(path), version, os.fsdecode(output), taken, found, why)
 
     def clear(self) -> None:
         with self._database:
@@ -69,5 +69,7 @@ class Journal:
 
 def _row(entry: Entry) -> tuple[object, ...]:
     modified_ns, size = entry.version or (None, None)
-    path = entry.path.encode(errors="surrogateescape").decode(errors="replace")
-    return path, modified_ns, size, entry.output, entry.taken, json.dumps(entry.parameters), entry.why
+    # Names of files are bytes, which need not be a text.
+    path, output = os.fsencode(entry.path), os.fsencode(entry.output)
+    why = entry.why.encode(errors="replace").decode()
+    return path, modified_ns, size, output, entry.taken, json.dumps(entry.parameters), why

@@ -27,6 +27,7 @@ class Outputs:
         self._run, self._relative, self._folder = run, relative, folder
         self._images: dict[str, str] = {}  # image of each output
         self._outputs: dict[str, str] = {}  # output of each image
+        self._taken: set[str] = set()
         self._folders: dict[str, Path] = {}
 
     def of(self, image: str) -> str:
@@ -38,7 +39,7 @@ class Outputs:
         output = self._outputs.get(image)
         if output is None:
             folder = self._folder_of(os.path.dirname(image))
-            output = next(each for each in _candidates(folder, image) if each not in self._images)
+            output = next(each for each in _candidates(folder, image) if _plain(each) not in self._taken)
             self.note(image, output)
         return output
 
@@ -46,6 +47,7 @@ class Outputs:
         """An image has these results already, from an earlier life of the server."""
         self._images[output] = image
         self._outputs[image] = output
+        self._taken.add(_plain(output))
 
     def all(self) -> list[str]:
         """The outputs of all images so far."""
@@ -58,6 +60,7 @@ class Outputs:
     def forget(self) -> None:
         self._images.clear()
         self._outputs.clear()
+        self._taken.clear()
 
     @property
     def curves_file(self) -> Path:
@@ -83,9 +86,15 @@ class Outputs:
         return folder
 
     def _confined(self, folder: Path) -> Path:
-        """The folder, or one of its name in the base folder when it would lie outside."""
-        real = Path(os.path.realpath(folder))
-        return real if real.is_relative_to(self._run.base) else self._run.base / folder.name
+        """The folder, or one of its name in the base folder when it would lie outside, or the base folder itself."""
+        base = self._run.base
+        found = (Path(os.path.realpath(each)) for each in (folder, base / folder.name))
+        return next((each for each in found if each.is_relative_to(base)), base)
+
+
+def _plain(output: str) -> str:
+    """The output without what tells curves apart: an image ``a_cR1`` must not meet the second curve of ``a``."""
+    return re.sub(r"(_c[RS]\d+)+$", "", output)
 
 
 def _candidates(folder: Path, image: str) -> Iterable[str]:
