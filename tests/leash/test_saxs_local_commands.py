@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 
 from devices.drivers.chi_file import read_chi
 from devices.drivers.saxs_calibration import read_calibration
+from devices.pipelines.saxs_peak import strongest_peak
 from servers.leash import integration
 from servers.leash.command import saxs
 from servers.leash.integration import Order, Tally, integrate_folder
@@ -27,6 +28,7 @@ from tests.saxs.beamline import EXPECTED, FRAME, calibration, folder, image
 from tests.support.serving import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+REAL = ROOT.parent / "shared" / "data" / "saxs"
 PONI = """\
 Distance: 0.21
 PixelSize1: 0.000172
@@ -291,3 +293,26 @@ def test_a_file_that_is_no_calibration_is_refused_and_leaves_what_exists(base: P
         assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
         assert line in done.stderr
     assert (base / "cal.json").read_bytes() == before
+
+
+# From the calibration of another program to the ring ------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not REAL.exists(), reason=f"the real images are not in {REAL}")
+def test_silver_behenate_by_a_poni_file_has_its_first_ring_at_1_0762_per_nm(base: Path) -> None:
+    row, pixel = 1043 - 805.087, 172e-6
+    (base / "agbeh.poni").write_text(
+        f"poni_version: 2\nDetector: Pilatus1M\nDetector_config: {{}}\nDistance: 0.835593\nPoni1: {row * pixel!r}\n"
+        f"Poni2: {422.371 * pixel!r}\nRot1: 0\nRot2: 0\nRot3: 0\nWavelength: 1.540023e-10\n"
+    )
+    (base / "mask.json").write_text(json.dumps({"Masks": [{"MaskFile": str(REAL / "AAA_integ.msk")}]}))
+    assert saxs_command("convert", "agbeh.poni", "agbeh.json", "-t", "mask.json").exit_code == 0
+    (base / "data" / "agbeh.tif").symlink_to(REAL / "agbeh2_1M.tif")
+    done = saxs_command("integrate", "data", "-c", "agbeh.json", "-t", "1", "-S")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+    q, intensity, sigma = read_chi(base / "work" / "agbeh.chi")[1]
+    ring = (q > 0.95) & (q < 1.2)
+    # The centroid above half height between the valleys; d(001) = 58.38 Angstrom.
+    peak = strongest_peak(q[q < 1.6], intensity[q < 1.6], sigma[q < 1.6])
+    assert peak == pytest.approx(2.0 * np.pi / 5.838, abs=1e-3)
+    assert q[ring][np.argmax(intensity[ring])] == pytest.approx(peak, abs=0.01)
