@@ -14,6 +14,7 @@ from devices.saxs.merge_job import Merged, MergeJob, merge
 log = logging.getLogger(__name__)
 
 MOST_NEWS: Final = 10_000  # lines that nobody asks for
+STEP_PERCENT: Final = 0.5
 
 
 class Merge:
@@ -55,6 +56,7 @@ class Merge:
         self._news.clear()
         self._ends = threading.Event()
         self._task = asyncio.create_task(self._run(job, self._ends), name=f"merge of {job.folder}")
+        self._task.add_done_callback(_retrieve)  # who started it may be gone, and its news tell all
         return self._task
 
     def news(self) -> str:
@@ -74,15 +76,19 @@ class Merge:
 
     async def _run(self, job: MergeJob, ends: threading.Event) -> Merged:
         loop = asyncio.get_running_loop()
+        told = 0.0
 
         def report(percent: float, text: str) -> None:
+            nonlocal told
             if ends.is_set():
                 raise AbortedError("the merge was aborted")
-            loop.call_soon_threadsafe(self._note, percent, text)
+            if text or percent >= told + STEP_PERCENT:
+                told = max(told, percent)
+                loop.call_soon_threadsafe(self._note, percent, text)
 
         self._note(0.0, f"merging the images in {job.folder}")
         # Not cancelled with whoever waits for it: a thread goes on until it is told to end.
-        work = asyncio.get_running_loop().run_in_executor(None, merge, job, report)
+        work = loop.run_in_executor(None, merge, job, report)
         try:
             found = await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -91,7 +97,8 @@ class Merge:
             raise
         except Exception as error:
             self._note(self.progress, f"{reason(error)}: {error}")
-            log.error("merge of %s: %s: %s", job.folder, reason(error), error)
+            level = logging.INFO if isinstance(error, AbortedError) else logging.ERROR
+            log.log(level, "merge of %s: %s: %s", job.folder, reason(error), error)
             raise
         self._result = found.document
         self.count += 1
@@ -104,3 +111,8 @@ class Merge:
             self.message = text
             if len(self._news) < MOST_NEWS:
                 self._news.append(f"{text}\n")
+
+
+def _retrieve(task: asyncio.Task[Merged]) -> None:
+    if not task.cancelled():
+        task.exception()

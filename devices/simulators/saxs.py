@@ -214,10 +214,11 @@ def _prepare(folder: Path, detector: SilverBehenate) -> None:
 def _write_next(settings: _Settings, frame: NDArray[np.int32], number: int, logs: LiveLogs | None) -> None:
     seconds = 1.0 / settings.rate_hz
     path = settings.folder / f"agbeh_{number:05d}.{settings.format}"
-    began = time.time() - seconds
-    write_image(path, frame, seconds, began)
-    if logs is not None:
-        logs.add(Exposed(path.name, began, seconds))
+    now = time.time()
+    if logs is not None:  # before the image: who sees it finds its logs
+        seconds = logs.free_seconds(now, seconds)
+        logs.add(Exposed(path.name, now - seconds, seconds))
+    write_image(path, frame, seconds, now - seconds)
     old = number - settings.keep
     path.with_name(f"agbeh_{old:05d}.{settings.format}").unlink(missing_ok=True)
     if number % settings.keep == 0:  # what an earlier run has left

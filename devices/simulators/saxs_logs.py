@@ -17,6 +17,7 @@ from typing import Final, Literal, NamedTuple
 BEAMLINE_LOG, DETECTOR_LOG, MERGE_NAME = "beamline.txt", "detector.log", "merge.json"
 MAC_EPOCH_S: Final = 2_082_844_800
 OPEN_VOLT: Final = 5.0
+JUST_BEFORE_S: Final = 2e-6
 
 
 class Exposed(NamedTuple):
@@ -34,7 +35,7 @@ class Beamline:
     Args:
         origin: when the motor begins, s since 1970 by the detector's clock.
         ahead_seconds: by how much the beamline's clock is ahead of the detector's.
-        period_seconds: of the logger's rows; it writes one at each change of the shutter, too.
+        period_seconds: of the logger's rows; it writes one just before and one after each change of the shutter, too.
     """
 
     origin: float
@@ -54,11 +55,12 @@ class Beamline:
         return "Time\tShutter\tIoni         \tMotor X\tSample\n"
 
     def rows(self, start: float, end: float, exposures: Sequence[Exposed]) -> str:
-        """The rows from `start` to before `end`, s since 1970 by the detector's clock."""
-        count = math.ceil((end - start) / self.period_seconds)
-        times = {start + number * self.period_seconds for number in range(count)}
-        times |= {at for each in exposures for at in (each.start, each.start + each.seconds) if start <= at < end}
-        return "".join(self._row(at, exposures) for at in sorted(times))
+        """The rows after `start` up to `end`, s since 1970 by the detector's clock."""
+        count = math.floor((end - start) / self.period_seconds)
+        changes = {at for each in exposures for at in (each.start, each.start + each.seconds)}
+        times = {start + number * self.period_seconds for number in range(1, count + 1)}
+        times |= changes | {at - JUST_BEFORE_S for at in changes}
+        return "".join(self._row(at, exposures) for at in sorted(times) if start < at <= end)
 
     def _row(self, at: float, exposures: Sequence[Exposed]) -> str:
         is_open = any(each.start <= at < each.start + each.seconds for each in exposures)
@@ -107,6 +109,10 @@ class LiveLogs:
             "OutputFileBaseName": "./results/logs/",
         }
         (self._folder / MERGE_NAME).write_text(json.dumps(document, indent=2))
+
+    def free_seconds(self, now: float, seconds: float) -> float:
+        """How long an exposure that ends now can have been: the shutter was closed after the one before."""
+        return max(min(seconds, now - self._written - 2.0 * JUST_BEFORE_S), JUST_BEFORE_S) if self._count else seconds
 
     def add(self, exposed: Exposed) -> None:
         """An image was taken."""
