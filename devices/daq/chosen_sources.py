@@ -13,14 +13,17 @@ import psutil
 from devices.core.errors import BadValueError, NotAllowedError
 from devices.daq.frame import Frame
 from devices.daq.node import Acquisition
-from devices.daq.properties import DaqProperties
+from devices.daq.properties import DaqProperties, simulation_options
 from devices.daq.sources.quabo_udp import QuaboUdp
 from devices.daq.sources.run_directory import RunDirectory
+from devices.daq.sources.simulation import SimulatedRecorder, Simulation
 from devices.daq.sources.source import Source
 from devices.daq.sources.status_pipe import StatusPipe
 from devices.daq.sources.unix_sockets import UnixSockets
+from devices.simulators.daq.settings import DaqSettings
 
 RECORDER: Final = "hashpipe"
+IN_PROCESS: Final = "rpc"
 ACTIVE: Final = "module_*/obs_*/module_*.daq-active"  # the mark of a simulated recorder
 
 
@@ -46,6 +49,8 @@ class ChosenSources:
         Raises:
             BadValueError: a property is wrong.
         """
+        if wanted.simulates:
+            return self._simulated(wanted, publish)
         given, modules = self._given, wanted.modules
         sources: list[Source] = []
         if wanted.data_dir and given.watches_files:
@@ -58,6 +63,21 @@ class ChosenSources:
             host, _, port = given.udp.rpartition(":")
             sources.append(QuaboUdp(publish, host, int(port), modules=modules))
         return sources
+
+    def _simulated(self, wanted: Acquisition, publish: Callable[[Frame], None]) -> list[Source]:
+        options = dict(simulation_options(self._given.simulation))
+        mode = options.pop("mode", IN_PROCESS)
+        if mode == IN_PROCESS:
+            return [Simulation(publish, DaqSettings.of(options | {"mode": "uds"}))]
+        settings = DaqSettings.of({"data_dir": wanted.data_dir or self._given.data_dir, **options, "mode": mode})
+        recorder = SimulatedRecorder(publish, settings)
+        folder = Path(settings.data_dir)
+        if mode == "uds":
+            return [UnixSockets(publish, settings.socket_path_template, modules=wanted.modules), recorder]
+        folder.mkdir(parents=True, exist_ok=True)
+        if mode == "pipe":
+            return [StatusPipe(publish, folder, modules=wanted.modules, name=settings.pipe_name), recorder]
+        return [RunDirectory(publish, folder, modules=wanted.modules), recorder]
 
     def _check(self, data_dir: str) -> None:
         given = self._given

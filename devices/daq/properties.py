@@ -5,9 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from devices.core import Properties, setting
-from devices.core.errors import BadValueError
+from devices.core.errors import BadValueError, ConfigurationError
 from devices.drivers.pff import PRODUCTS
 from devices.drivers.quabo import SCIENCE_PORT
+from devices.simulators.daq.settings import DaqSettings
+
+
+def simulation_options(lines: tuple[str, ...]) -> dict[str, str]:
+    """The options of simulated frames; raises BadValueError."""
+    pairs = [line.partition("=") for line in lines]
+    for name, equals, _ in pairs:
+        if not (name.strip() and equals):
+            raise BadValueError(f"{name!r} is not NAME=VALUE")
+    options = {name.strip(): value.strip() for name, _, value in pairs}
+    try:
+        DaqSettings.of({"data_dir": "/", **{key: value for key, value in options.items() if key != "mode"}})
+    except ConfigurationError as error:
+        raise BadValueError("; ".join(error.problems)) from error
+    return options
 
 
 def known_products(names: tuple[str, ...]) -> None:
@@ -36,6 +51,9 @@ class DaqProperties(Properties):
     begins_alone: bool = setting(True, doc="Whether the node is initialised with data_dir when it starts")
     needs_recorder: bool = setting(True, doc="Whether a recorder (hashpipe) has to run for InitHpIo")
     simulates: bool = setting(False, doc="Whether it begins with simulated frames")
+    simulation: tuple[str, ...] = setting(
+        (), doc="Options of simulated frames, NAME=VALUE a line: mode=rpc, rate_hz=50 ...", check=simulation_options
+    )
     watches_files: bool = setting(True, doc="Whether frames are read from the files of the recorder")
     polls: bool = setting(False, doc="Look for files again and again: for file systems that other machines write to")
     reads_pipe: bool = setting(False, doc="Whether the recorder's status pipe is read")

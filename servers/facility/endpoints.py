@@ -41,7 +41,13 @@ def table(facility: Facility, tango_host: str, states: Mapping[str, str | None],
         where = facility.ports.endpoint(f"sim.{simulator.name}") if simulator.port else ""
         rows.append((f"simulator {simulator.name}", where, f"kind {simulator.kind}"))
     for service in facility.services:
-        rows.append((f"{service.kind} of {service.device}", service.options.get("server", ""), _files(service.options)))
+        rows.append(
+            (
+                f"{service.kind} of {service.device}",
+                service.options.get("server") or service.options.get("listen", ""),
+                _files(service.options),
+            )
+        )
     mirrored = {device.name.casefold(): device.prefix for device in mirrored_devices(facility)}
     for server, classes in facility.devices.items():
         for devices in classes.values():
