@@ -1,4 +1,4 @@
-"""The files that describe a PANOSETI observatory and what its DAQ nodes are to do: daq, network and hp_io configuration.
+"""The files that describe a PANOSETI observatory and what its DAQ nodes do: daq, network and hp_io configuration.
 
 Their keys, bounds and defaults stand in the JSON schemas `daq_config`, `daq_network` and `daq_hp_io` of
 `devices/drivers`; they are spelled as in existing files.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,25 @@ from devices.drivers.pff_file import PffName
 MAX_MODULE: Final = 0xFFFF  # 16 bits on the sockets of the recorder
 STATUS_PIPE: Final = "read_status_2"
 _MODULE: Final = re.compile(r"module_(\d{1,5})")
+_RANGE: Final = re.compile(r"\s*(\d{1,5})(?:\s*-\s*(\d{1,5}))?\s*")
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def module_numbers(given: object) -> tuple[int, ...]:
+    """Numbers of modules as configurations have them: ``[1, 3]``, ``"0-255"``, ``"1,5-8"``; each once.
+
+    Raises:
+        BadValueError: none of these, or a number above 65535.
+    """
+    words = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else str(given).split(",")
+    found: list[int] = []
+    for word in words:
+        match = _RANGE.fullmatch(str(word))
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not first <= last <= MAX_MODULE:
+            raise BadValueError(f'{given} are not numbers and ranges up to {MAX_MODULE}, such as "1,5-8"')
+        found += range(first, last + 1)
+    return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)

@@ -222,6 +222,19 @@ def test_files_roll_over_and_old_ones_go(tmp_path: Path) -> None:
             assert len({frame_time_ns(file.header(index)) for index in range(20)}) == 20
 
 
+def test_a_limited_number_of_frames_in_files_of_so_many(tmp_path: Path) -> None:
+    options = {"data_dir": str(tmp_path), "modules": "3,4", "rate_hz": 500, "frames_per_file": 30, "frame_limit": 100}
+    asyncio.run(run(0, {**options, "keep_files": 9, "pulse_heights": "none", "active_file": "m{module_id}"}))
+    for module in (3, 4):
+        folder = tmp_path / f"module_{module}" / "obs_SIMULATE"
+        assert not (folder / f"m{module}").exists()
+        counts = []
+        for path in sorted(folder.glob("*.pff")):
+            with PffFile(path) as file:
+                counts.append(len(file))
+        assert counts == [30, 30, 30, 10]
+
+
 def test_files_grow_in_bursts(tmp_path: Path) -> None:
     """Nothing, and then 64 KiB at once."""
 

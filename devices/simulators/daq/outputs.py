@@ -46,7 +46,7 @@ class Files:
             for path in folder.iterdir():
                 if PffName.parse(path.name) is not None:
                     path.unlink()
-            marker = folder / f"module_{module}.daq-active"
+            marker = folder / settings.active_file.replace("{module_id}", str(module))
             marker.touch()
             self._markers.append(marker)
 
@@ -77,23 +77,25 @@ class _Rolling:
     def __init__(self, folder: Path, of: Product, module: int, settings: DaqSettings) -> None:
         self._folder, self._of, self._module, self._settings = folder, of, module, settings
         self._seqno = -1
-        self._size = 0
+        self._size = self._count = 0
         self._names: deque[Path] = deque()
         self._file = self._next()
 
     def write(self, frame: bytes) -> None:
-        if self._size > self._settings.max_file_mb * 1e6:
+        most = self._settings.frames_per_file
+        if self._size > self._settings.max_file_mb * 1e6 or (most and self._count >= most):
             self._file.close()
             self._file = self._next()
         self._file.write(frame)
         self._size += len(frame)
+        self._count += 1
 
     def close(self) -> None:
         self._file.close()
 
     def _next(self) -> BinaryIO:
         self._seqno += 1
-        self._size = 0
+        self._size = self._count = 0
         started = time_text(datetime.fromtimestamp(time.time(), UTC))
         path = self._folder / file_name(self._of, self._module, self._seqno, started)
         self._names.append(path)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from devices.core.errors import ConfigurationError
-from devices.drivers.observing_run import MAX_MODULE, STATUS_PIPE, RunName
+from devices.core.errors import BadValueError, ConfigurationError
+from devices.drivers.observing_run import STATUS_PIPE, RunName, module_numbers
 from devices.drivers.pff_file import PffName
 
 MODES: Final = ("filesystem", "pipe", "uds")
@@ -36,7 +35,10 @@ class DaqSettings:
         burst_bytes: by how much files grow; 0: by each frame.
         max_file_mb: a file that is larger, in 10^6 bytes, is followed by the next one.
         keep_files: of each module and data product; older ones are deleted.
+        frames_per_file: a file that holds so many is followed by the next one; 0: its size decides alone.
+        frame_limit: so many movie frames of each module end the simulation; -1: none do.
         run: folder of a run, `obs_SIMULATE...`: frames that are there already are deleted.
+        active_file: in that folder as long as the simulation runs, with ``{module_id}``.
         pipe_name: of the status pipe.
         seed: of the sky.
         turn_deg_per_s: how quickly the field of view turns.
@@ -55,7 +57,10 @@ class DaqSettings:
     burst_bytes: int = 1 << 20
     max_file_mb: float = 100.0
     keep_files: int = 2
+    frames_per_file: int = 0
+    frame_limit: int = -1
     run: str = SIMULATED
+    active_file: str = "module_{module_id}.daq-active"
     pipe_name: str = STATUS_PIPE
     seed: int = 0
     turn_deg_per_s: float = 0.1
@@ -90,8 +95,9 @@ class DaqSettings:
             problems.append("data_dir is missing: where the files appear")
         if "/" in found.run or not found.run.startswith(SIMULATED) or RunName.parse(found.run) is None:
             problems.append(f"run = {found.run} is not the name of a simulated run, such as {SIMULATED}")
-        if not found.pipe_name or "/" in found.pipe_name:
-            problems.append(f"pipe_name = {found.pipe_name!r} is not the name of a file")
+        for name in ("pipe_name", "active_file"):
+            if "/" in getattr(found, name) or not getattr(found, name):
+                problems.append(f"{name} = {getattr(found, name)!r} is not the name of a file")
         if problems:
             raise ConfigurationError("simulator daq", sorted(problems))
         return found
@@ -105,6 +111,8 @@ _BOUNDS: Final = {
     "burst_bytes": (0, 1 << 26),
     "max_file_mb": (0.001, 10_000.0),
     "keep_files": (1, 1_000_000),
+    "frames_per_file": (0, 1_000_000_000),
+    "frame_limit": (-1, 1 << 62),
     "seed": (0, 2**63),
     "turn_deg_per_s": (-360.0, 360.0),
 }
@@ -123,17 +131,11 @@ def _number(name: str, given: object, problems: list[str]) -> float:
 
 
 def _modules(given: object, problems: list[str]) -> tuple[int, ...]:
-    """Numbers and ranges, ``[1, 3]`` or ``"1,5-8"``."""
-    words = [str(each) for each in given] if isinstance(given, Sequence) and not isinstance(given, str) else None
-    found: list[int] = []
-    for word in words if words is not None else str(given).split(","):
-        match = re.fullmatch(r"\s*(\d{1,5})(?:\s*-\s*(\d{1,5}))?\s*", word)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if not first <= last <= MAX_MODULE:
-            problems.append(f'modules = {given} are not numbers and ranges up to {MAX_MODULE}, such as "1,5-8"')
-            break
-        found += range(first, last + 1)
-    return tuple(dict.fromkeys(found)) or (224,)
+    try:
+        return module_numbers(given) or DaqSettings.modules
+    except BadValueError as error:
+        problems.append(f"modules = {error}")
+        return DaqSettings.modules
 
 
 def _paths(given: object, problems: list[str]) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ class FrameStream:
         """The frames that were made since the last call, by time and kind."""
         self._skip(now_ns)
         frames: list[ModuleFrame] = []
-        while self._pixels.movie is not None and (made_ns := self._movie_ns(self._count)) <= now_ns:
+        while not self.is_over and self._pixels.movie and (made_ns := self._movie_ns(self._count)) <= now_ns:
             frames += self._movie(self._pixels.movie, made_ns)
             self._count += 1
         for is_shower, clock in zip((True, False), self._events, strict=True):
@@ -80,6 +80,11 @@ class FrameStream:
                 frames += self._event(self._pixels.pulse_heights, clock.due_ns, is_shower)
                 self._set_next(clock)
         return frames
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there are as many movie frames as are wanted."""
+        return 0 <= self.settings.frame_limit <= self._count
 
     def next_ns(self) -> int:
         """When the next frame is made."""
@@ -89,13 +94,13 @@ class FrameStream:
         return min(due, default=time.time_ns() + NANOSECONDS)
 
     async def batches(self, at_least_s: float = 0.0) -> AsyncIterator[list[ModuleFrame]]:
-        """Frames at their times, without end.
+        """Frames at their times, without end unless their number is limited.
 
         Args:
             at_least_s: from one batch to the next.
         """
         renewed = 0.0
-        while True:
+        while not self.is_over:
             wait = max((self.next_ns() - time.time_ns()) / NANOSECONDS, at_least_s, 0.0)
             await asyncio.sleep(wait)
             now_ns = time.time_ns()
