@@ -88,11 +88,11 @@ describe("a schema", () => {
   });
 
   it.each([
-    [["Masks", 0, "Oversampling"], 0, "less than 1"],
-    [["Masks", 0, "Oversampling"], 21, "more than 20"],
-    [["Masks", 0, "Oversampling"], 2.5, "not a whole number"],
-    [["Wavelength"], 0, "not more than 0"],
-    [["Geometry", "Tilt", "TiltAngleDeg"], 90, "not less than 90"],
+    [["Masks", 0, "Oversampling"], 0, "must be at least 1"],
+    [["Masks", 0, "Oversampling"], 21, "must be at most 20"],
+    [["Masks", 0, "Oversampling"], 2.5, "must be a whole number"],
+    [["Wavelength"], 0, "must be more than 0"],
+    [["Geometry", "Tilt", "TiltAngleDeg"], 90, "must be less than 90"],
     [["Wavelength"], null, "a number is missing"],
     [["Wavelength"], 1.54, ""],
     [["Slices", 0, "CutPosition"], "400", ""],
@@ -137,7 +137,7 @@ describe("the form", () => {
     type(tree, "Wavelength", "1,5");
     expect(at(told, ["Wavelength"])).toBe(1.5);
     type(tree, "Wavelength", "0");
-    expect(problem(tree, "Wavelength")).toBe("not more than 0");
+    expect(problem(tree, "Wavelength")).toBe("must be more than 0");
     expect(tree.ownProblems).toBe(1);
     type(tree, "Wavelength", "wide");
     expect(at(told, ["Wavelength"])).toBe("wide");

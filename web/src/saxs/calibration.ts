@@ -109,7 +109,6 @@ export class CalibrationTab {
   private preview(file: string): void {
     const preview = new MaskPreview(this.detector);
     this.known.set(file, preview);
-    preview.element.prepend(make("span", "saxs-name", file.split("/").at(-1) ?? file));
     this.previews.append(preview.element);
     void preview.show(file);
   }
@@ -141,7 +140,9 @@ export class CalibrationTab {
     const last = path.at(-1);
     if (last !== "MaskFile" && (last !== "Directory" || path.length !== 1)) return undefined;
     const button = make("button", "saxs-button saxs-small", "Browse...");
-    button.addEventListener("click", () => void this.browse(path));
+    button.addEventListener("click", () => {
+      this.browse(path).catch((error: unknown) => this.say(messageOf(error)));
+    });
     return button;
   }
 

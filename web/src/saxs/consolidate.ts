@@ -25,6 +25,11 @@ interface Result {
   readonly files?: readonly string[];
 }
 
+interface Outcome {
+  readonly images: number;
+  readonly files: readonly string[];
+}
+
 const KEY = "saxs merge ";
 const MOST_LINES = 500;
 
@@ -43,6 +48,7 @@ export class ConsolidateTab {
   private readonly tree: Tree;
   private document: Json;
   private isKnown = false;
+  private isRunning = false;
 
   constructor(
     private readonly detector: Detector,
@@ -78,15 +84,15 @@ export class ConsolidateTab {
     this.element.append(make("div", "saxs-halves", form, outcome));
     this.tree.show(this.document);
     detector.watch("Merge:Status", (pv) => {
-      const isRunning = pv.text === "RUNNING";
-      this.bar.hidden = this.stop.hidden = !isRunning;
-      this.start.disabled = isRunning || !detector.page.pvs.server.writable;
+      this.isRunning = pv.text === "RUNNING";
+      this.bar.hidden = this.stop.hidden = !this.isRunning;
+      this.start.disabled = this.isRunning || !detector.page.pvs.server.writable;
     });
     detector.watch("Merge:Progress", (pv) => {
       this.bar.value = Number.isFinite(pv.number) ? pv.number : 0;
     });
     detector.watch("OperationMessage", (pv) => {
-      if (!this.bar.hidden) this.tell(formatPv(pv, PLAIN));
+      if (this.isRunning) this.tell(formatPv(pv, PLAIN));
     });
     detector.onClose(() => this.frame.close());
   }
@@ -140,10 +146,15 @@ export class ConsolidateTab {
     setText(this.news, "");
     this.tree.complain([]);
     try {
-      await this.detector.call("Merge", { configuration: asciiJson(this.document) });
+      this.isRunning = true; // its first words may come before its state
+      const configuration = asciiJson(this.document);
+      const { images, files } = await this.detector.ask<Outcome>("Merge", { configuration });
+      this.tell(`${images} images are merged in ${files.length} files`);
       await this.showResult();
     } catch (error) {
       this.complain(messageOf(error));
+    } finally {
+      this.isRunning = false;
     }
   }
 
@@ -157,7 +168,7 @@ export class ConsolidateTab {
 
   /** `configuration: TimeOffset: why; LogDataTables[0].Name: why`: each at its key. */
   private complain(message: string): void {
-    const lines = message.replace(/^(\w+Error: )?[^:]+: /, "").split("; ");
+    const lines = message.replace(/^(\w+Error: )*[^:]+: /, "").split("; ");
     const keys = Object.keys(this.schema.properties ?? {});
     this.tree.complain(lines.filter((line) => keys.includes(/^\w+/.exec(line)?.[0] ?? "")));
     setText(this.remark, message);

@@ -29,18 +29,23 @@ export class MaskPreview {
     this.element.append(this.canvas, this.text);
   }
 
-  async show(file: string): Promise<void> {
-    const mine = ++this.asked;
+  say(text: string): void {
+    this.asked++;
     this.canvas.hidden = true;
     delete this.element.dataset.wrong;
-    setText(this.text, file ? "reading" : "no mask");
+    setText(this.text, text);
+  }
+
+  async show(file: string): Promise<void> {
+    this.say(file ? "reading" : "no mask");
+    const mine = this.asked;
     if (!file) return;
     try {
       const found = await this.detector.ask<Preview>("MaskPreview", { file });
       if (mine !== this.asked) return;
       this.paint(found);
       const part = ((100 * found.masked) / (found.rows * found.columns)).toFixed(1);
-      setText(this.text, `${found.rows} × ${found.columns} px, ${part} % masked`);
+      setText(this.text, `${file}: ${found.rows} × ${found.columns} px, ${part} % masked`);
     } catch (error) {
       if (mine !== this.asked) return;
       this.element.dataset.wrong = "";
@@ -61,9 +66,9 @@ export class MaskPreview {
   }
 }
 
-/** The path of the chosen mask; "" for none; undefined when nothing was chosen. */
+/** The path of the chosen mask; "" for none; undefined when nothing was chosen. Throws when one could not be sent. */
 export async function pickMask(detector: Detector, present: string): Promise<string | undefined> {
-  let chosen = present;
+  let chosen: string | Promise<string> = present;
   const preview = new MaskPreview(detector);
   const take = (path: string): void => {
     chosen = path;
@@ -72,17 +77,21 @@ export async function pickMask(detector: Detector, present: string): Promise<str
   const browser = new FolderBrowser(detector, { file: take }, (name) => MASKS.test(name));
   const remark = make("p", "saxs-problem");
   remark.role = "alert";
+  const upload = async (file: File): Promise<string> => {
+    const content = toBase64(new Uint8Array(await file.arrayBuffer()));
+    const path = String(await detector.call("KeepMask", { name: file.name, content }));
+    void preview.show(path);
+    return path;
+  };
   const send = make("button", "saxs-button", "From this computer...");
   send.addEventListener("click", () => {
-    void pickFile(".msk,.tif,.tiff,.edf,.cbf,.png,.npy").then(async (file) => {
+    void pickFile(".msk,.tif,.tiff,.edf,.cbf,.png,.npy").then((file) => {
       if (!file) return;
-      try {
-        setText(remark, "");
-        const content = toBase64(new Uint8Array(await file.arrayBuffer()));
-        take(String(await detector.call("KeepMask", { name: file.name, content })));
-      } catch (error) {
-        setText(remark, messageOf(error));
-      }
+      setText(remark, "");
+      preview.say(`sending ${file.name}`);
+      // Whoever takes it before it is there waits for it.
+      chosen = upload(file);
+      chosen.catch((error: unknown) => setText(remark, messageOf(error)));
     });
   });
   void browser.open(present.startsWith("/") ? "" : joined(present, ".."));

@@ -82,14 +82,14 @@ export function schemaAt(schema: Schema, path: Path): Schema | undefined {
 export function problemOf(value: Json, schema: Schema): string {
   if (kindOf(schema) !== "number" || typeof value === "string") return "";
   if (typeof value !== "number") return "a number is missing";
-  if (!typesOf(schema).includes("number") && !Number.isInteger(value)) return "not a whole number";
+  if (!typesOf(schema).includes("number") && !Number.isInteger(value)) return "must be a whole number";
   const [low, high] = [schema.minimum, schema.maximum];
-  if (low !== undefined && value < low) return `less than ${low}`;
-  if (high !== undefined && value > high) return `more than ${high}`;
+  if (low !== undefined && value < low) return `must be at least ${low}`;
+  if (high !== undefined && value > high) return `must be at most ${high}`;
   if (schema.exclusiveMinimum !== undefined && value <= schema.exclusiveMinimum)
-    return `not more than ${schema.exclusiveMinimum}`;
+    return `must be more than ${schema.exclusiveMinimum}`;
   if (schema.exclusiveMaximum !== undefined && value >= schema.exclusiveMaximum)
-    return `not less than ${schema.exclusiveMaximum}`;
+    return `must be less than ${schema.exclusiveMaximum}`;
   return "";
 }
 
