@@ -54,8 +54,10 @@ class Pipeline(Generic[P, R]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
-        self.seconds = attribute(float, unit="s", precision=4, doc=f"How long the last {name} took")
-        self.rate = attribute(float, unit="1/s", precision=1, doc=f"How often {name} runs")
+        self.seconds = attribute(
+            float, unit="s", precision=4, initial=0.0, doc=f"How long the last {name} took; 0 before the first"
+        )
+        self.rate = attribute(float, unit="1/s", precision=1, initial=0.0, doc=f"How often {name} runs")
         self.seconds.__set_name__(owner, f"{name}_seconds")
         self.rate.__set_name__(owner, f"{name}_rate")
 
