@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from servers.command_group import OneLineErrors
+from servers.daqdata.command import daq
 from servers.facility import DEFAULT_STATE_DIR
 from servers.leash.command import saxs
 
@@ -57,6 +58,7 @@ def main() -> None:
 
 
 main.add_command(saxs)
+main.add_command(daq)
 
 
 @main.command()
