@@ -123,7 +123,7 @@ class RawFrame:
     def quabo(self) -> int:
         """Whose frame it is; 0 for frames of all four."""
         number = 0 if self.product.has_quabos else self.fields.get("quabo_num", 0)
-        return int(number) if 0 <= number < QUABOS else 0
+        return number if isinstance(number, int) and 0 <= number < QUABOS else 0
 
     @property
     def bytes(self) -> bytes:
@@ -195,9 +195,10 @@ class Splitter:
             frame, start = found
             yield frame
         del self._buffer[:start]
-        if len(self._buffer) > MAX_HEADER_BYTES + self.product.image_bytes:
-            # No mark in so many bytes: none of them begins a frame, but the end may be the begin of a mark.
-            spare = len(self._buffer) - MAX_HEADER_BYTES
+        longest = self._prefix_bytes + MAX_HEADER_BYTES + len(MARK) + self.product.image_bytes
+        if len(self._buffer) > 2 * longest:
+            # No frame in so many bytes, but one may have begun in the last ones.
+            spare = len(self._buffer) - longest
             self.skipped += spare
             del self._buffer[:spare]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from devices.drivers.white_rabbit import unix_ns
 _DP: Final = re.compile(r"\.dp_([A-Za-z0-9]+)\.")
 _MODULE: Final = re.compile(r"\.module_(\d+)\.")
 _SEQNO: Final = re.compile(r"\.seqno_(\d+)\.")
+_PORTION_BYTES: Final = 1 << 20
 _START: Final = re.compile(r"^start_([^.]+)\.")
 
 
@@ -77,7 +78,7 @@ class PffFile:
         except OSError as error:
             raise BadValueError(f"{path} cannot be read: {error.strerror}") from error
         self._view = memoryview(self._data.data)
-        self._starts = self._index() if size else []
+        self._starts: Sequence[int] = self._index() if size else ()
 
     def __enter__(self) -> Self:
         return self
@@ -129,48 +130,50 @@ class PffFile:
     def images(self) -> NDArray[Any]:
         """All images, (frames, rows, columns); a copy."""
         rows, columns = self.product.shape
-        steps = np.diff(self._starts)
-        if len(self) and (not len(steps) or (steps == steps[0]).all()):
-            length = int(steps[0]) if len(steps) else len(self[0].bytes)
+        if isinstance(self._starts, range):  # all frames have one length
+            length = self._starts.step
             pixels = self._data[: len(self) * length].reshape(len(self), length)[:, length - self.product.image_bytes :]
             return _typed(pixels, self.product)
         if not len(self):
             return np.empty((0, rows, columns), self.product.dtype)
         return np.stack([frame.image for frame in self])
 
-    def _index(self) -> Any:
+    def _index(self) -> Sequence[int]:
         """Where the frames begin."""
         head = bytes(self._view[:MAX_HEADER_BYTES])
         at = head.find(MARK)
         if at < 0:
             raise ProtocolError(f"{self.path}: no frame begins in the first {MAX_HEADER_BYTES} bytes")
         length = at + len(MARK) + self.product.image_bytes
-        count = len(self._data) // length
-        starts = np.arange(count, dtype=np.int64) * length
-        opening = head[0]
-        if count and (self._data[starts] == opening).all():
+        count, rest = divmod(len(self._data), length)
+        if count and _is_header(head[:at]) and not self._has_frame(count * length, rest):
+            starts = np.arange(count, dtype=np.int64) * length
             marks = starts[:, np.newaxis] + np.arange(at, at + len(MARK))
-            if (self._data[marks] == np.frombuffer(MARK, np.uint8)).all():
+            has_marks = (self._data[marks] == np.frombuffer(MARK, np.uint8)).all()
+            if has_marks and (self._data[starts] == head[0]).all():
                 return range(0, count * length, length)
         return self._scan()
 
+    def _has_frame(self, start: int, size: int) -> bool:
+        """Whether a part of the file may hold a frame that is shorter than the first one."""
+        at = bytes(self._view[start : start + size]).find(MARK)
+        return 0 <= at <= size - len(MARK) - self.product.image_bytes
+
     def _scan(self) -> list[int]:
-        splitter, starts, position = Splitter(self.product), [], 0
-        for frame in splitter.feed(bytes(self._view)):
-            length = len(frame.header) + len(MARK) + self.product.image_bytes
-            position = self._find(frame.header, position)
-            starts.append(position)
-            position += length
+        splitter, starts, taken = Splitter(self.product), [], 0
+        for position in range(0, len(self._view), _PORTION_BYTES):
+            for frame in splitter.feed(bytes(self._view[position : position + _PORTION_BYTES])):
+                starts.append(taken + splitter.skipped)
+                taken += len(frame.header) + len(MARK) + self.product.image_bytes
         return starts
 
-    def _find(self, header: bytes, position: int) -> int:
-        step = 1 << 16
-        while True:
-            part = bytes(self._view[position : position + step + len(header)])
-            at = part.find(header + MARK[:1])
-            if at >= 0:
-                return position + at
-            position += step
+
+def _is_header(text: bytes) -> bool:
+    try:
+        parse_header(text)
+    except ProtocolError:
+        return False
+    return True
 
 
 def _typed(pixels: NDArray[np.uint8], of: Product) -> NDArray[Any]:
