@@ -1,18 +1,21 @@
-"""Which sources a DAQ node has for a configuration, by its properties."""
+"""Which sources a DAQ node has for a configuration, by its properties, or by its server's configuration file."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Final
 
 import psutil
 
 from devices.core.errors import BadValueError, NotAllowedError
+from devices.daq.configuration import read_configuration
+from devices.daq.configuration_server import ServerConfig, parse_server_config
 from devices.daq.frame import Frame
-from devices.daq.node import Acquisition
+from devices.daq.node import Acquisition, Limits
 from devices.daq.properties import DaqProperties, simulation_options
 from devices.daq.sources.quabo_udp import QuaboUdp
 from devices.daq.sources.run_directory import RunDirectory
@@ -28,10 +31,27 @@ ACTIVE: Final = "module_*/obs_*/module_*.daq-active"  # the mark of a simulated 
 
 
 class ChosenSources:
-    """Makes and checks the sources of configurations."""
+    """Makes and checks the sources of configurations.
+
+    Raises:
+        ConfigurationError: the file that the properties name is wrong.
+    """
 
     def __init__(self, given: DaqProperties) -> None:
+        self._config: ServerConfig | None = None
+        if given.config:
+            path = Path(given.config)
+            self._config = read_configuration(path, lambda found, name: parse_server_config(found, name, path.parent))
+            given = _as_configured(given, self._config)
         self._given = given
+
+    @property
+    def limits(self) -> Limits:
+        """What clients may do."""
+        config = self._config
+        if config is None:
+            return Limits(max_read_queue_size=self._given.queue_size)
+        return Limits(**{each.name: getattr(config, each.name) for each in fields(Limits)})
 
     async def check(self, wanted: Acquisition) -> None:
         """What has to be so before a configuration is taken into use.
@@ -65,11 +85,15 @@ class ChosenSources:
         return sources
 
     def _simulated(self, wanted: Acquisition, publish: Callable[[Frame], None]) -> list[Source]:
-        options = dict(simulation_options(self._given.simulation))
-        mode = options.pop("mode", IN_PROCESS)
+        if self._config is not None:
+            mode, settings = self._config.simulation.mode, self._config.simulator_settings()
+        else:
+            options = dict(simulation_options(self._given.simulation))
+            mode = options.pop("mode", IN_PROCESS)
+            options = {"data_dir": wanted.data_dir or self._given.data_dir or "/"} | options
+            settings = DaqSettings.of(options | {"mode": "uds" if mode == IN_PROCESS else mode})
         if mode == IN_PROCESS:
-            return [Simulation(publish, DaqSettings.of(options | {"mode": "uds"}))]
-        settings = DaqSettings.of({"data_dir": wanted.data_dir or self._given.data_dir, **options, "mode": mode})
+            return [Simulation(publish, settings)]
         recorder = SimulatedRecorder(publish, settings)
         folder = Path(settings.data_dir)
         if mode == "uds":
@@ -90,6 +114,19 @@ class ChosenSources:
                 raise BadValueError(f"data_dir '{data_dir}' does not exist.")
         if given.needs_recorder and needs_folder and not _recorder_runs(Path(data_dir)):
             raise NotAllowedError("Real DAQ software is not active.")
+
+
+def _as_configured(given: DaqProperties, config: ServerConfig) -> DaqProperties:
+    """The properties with what the configuration file says of sources."""
+    uds = config.uds
+    return replace(
+        given,
+        watches_files=config.filesystem_poll,
+        reads_pipe=config.filesystem_pipe,
+        pipe_name=config.read_status_pipe_name,
+        sockets=uds.socket_path_template if uds else "",
+        socket_products=uds.data_products if uds else given.socket_products,
+    )
 
 
 def _recorder_runs(data_dir: Path) -> bool:

@@ -15,7 +15,7 @@ from devices.daq.chosen_sources import ChosenSources
 from devices.daq.events import BINS, Events
 from devices.daq.frame import Frame
 from devices.daq.module import Module
-from devices.daq.node import Acquisition, Limits, Node
+from devices.daq.node import Acquisition, Node
 from devices.daq.properties import DaqProperties
 from devices.pipelines.coincidence import find_coincidences
 
@@ -67,7 +67,7 @@ class DaqNode(Device):
         self.shown = self.parts(Module, [str(each) for each in given.show_modules])
         self._by_number = {module.number: module for module in self.shown.values()}
         chosen = ChosenSources(given)
-        self.node = Node(chosen.make, Limits(max_read_queue_size=given.queue_size), chosen.check)
+        self.node = Node(chosen.make, chosen.limits, chosen.check)
         self.node.hub.listen(self._note)
         self._count = 0
         self._pedestal: dict[int, tuple[int, Any, Any]] | None = None
