@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ MAX_SHEET_ROWS, MAX_SHEET_COLUMNS = 1_048_576, 16_384
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Cell = float | str | None
+#: Called for each row; what it raises ends the writing.
+Step = Callable[[], None]
 
 
 def time_text(time_us: int) -> str:
@@ -29,34 +31,36 @@ def time_text(time_us: int) -> str:
     return _moment(time_us).isoformat(sep=" ", timespec="microseconds")
 
 
-def encode_csv(table: TimeTable) -> bytes:
+def encode_csv(table: TimeTable, step: Step = lambda: None) -> bytes:
     """Comma-separated values; the first column is the time as text. Empty cells are empty."""
-    return _encode_csv("time", [time_text(each) for each in table.time_us.tolist()], table)
+    return _encode_csv("time", [time_text(each) for each in table.time_us.tolist()], table, step)
 
 
-def encode_igor(table: TimeTable) -> bytes:
+def encode_igor(table: TimeTable, step: Step = lambda: None) -> bytes:
     """Comma-separated values; the first column is the time in s since 1904, as Igor counts."""
     times = (divmod(each + MAC_EPOCH_S * 1_000_000, 1_000_000) for each in table.time_us.tolist())
-    return _encode_csv("time [s since 1904]", [f"{whole}.{part:06d}" for whole, part in times], table)
+    return _encode_csv("time [s since 1904]", [f"{whole}.{part:06d}" for whole, part in times], table, step)
 
 
-def _encode_csv(first: str, times: Sequence[str], table: TimeTable) -> bytes:
+def _encode_csv(first: str, times: Sequence[str], table: TimeTable, step: Step) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([first, *table.columns])
     for time, row in zip(times, _rows(table), strict=True):
+        step()
         writer.writerow([time, *("" if cell is None else cell for cell in row)])
     return text.getvalue().encode()
 
 
-def encode_json(table: TimeTable) -> bytes:
+def encode_json(table: TimeTable, step: Step = lambda: None) -> bytes:
     """An object for each column, from times to values; empty cells are null."""
     times = [time_text(each) for each in table.time_us.tolist()]
+    step()
     columns = {name: dict(zip(times, _cells(column), strict=True)) for name, column in table.columns.items()}
     return json.dumps(columns, allow_nan=False).encode()
 
 
-def encode_workbook(table: TimeTable) -> bytes:
+def encode_workbook(table: TimeTable, step: Step = lambda: None) -> bytes:
     """A workbook (.xlsx) with one sheet; the first column is the time as a date, to the ms that workbooks have.
 
     Raises:
@@ -80,6 +84,7 @@ def encode_workbook(table: TimeTable) -> bytes:
 
     sheet.append([cell(name) for name in ("time", *table.columns)])
     for time_us, row in zip(table.time_us.tolist(), _rows(table), strict=True):
+        step()
         sheet.append([cell(_moment(time_us)), *map(cell, row)])
     content = io.BytesIO()
     book.save(content)

@@ -203,7 +203,7 @@ def _write_tables(configuration: MergeConfiguration, base: Path, table: TimeTabl
     files = []
     for number, (ending, encode) in enumerate(wanted):
         file = base.with_name(base.name + ending)
-        write_whole(file, encode(table))
+        write_whole(file, encode(table, lambda: report(61.0, "")))
         files.append(file)
         report(61.0 + 3.0 * number, f"{file} is written")
     return files

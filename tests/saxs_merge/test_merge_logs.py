@@ -21,6 +21,7 @@ from devices.drivers.saxs_merge_configuration import parse_merge_configuration
 from devices.simulators.saxs import write_image
 
 FRAME = np.arange(6, dtype=np.int32).reshape(2, 3)
+REAL_IMAGE = Path(__file__).resolve().parents[3] / "shared" / "data" / "saxs" / "agbeh2_1M.tif"
 
 
 # Beamline -------------------------------------------------------------------------------------------------------------
@@ -146,6 +147,34 @@ def test_the_header_of_an_image_is_read_without_its_pixels(suffix: str, tmp_path
         assert measured(header.entries)["Wavelength [A]"] == "1.54"
         os.truncate(tmp_path / "a.tif", (tmp_path / "a.tif").stat().st_size - FRAME.nbytes)
         assert read_image_header(tmp_path / "a.tif").started == moment
+
+
+@pytest.mark.parametrize("suffix", ["tif", "cbf", "edf"])
+def test_a_damaged_header_is_read_or_refused(suffix: str, tmp_path: Path) -> None:
+    write_image(tmp_path / f"a.{suffix}", FRAME, 10.0, 1400682300.0)
+    content = (tmp_path / f"a.{suffix}").read_bytes()
+    random = np.random.default_rng(2)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(content[: random.integers(1, 2 * len(content))])
+        for place in random.integers(min(len(damaged), 600), size=6):
+            damaged[place] = random.choice([0, 10, 255, random.integers(256)])
+        (tmp_path / "x").write_bytes(damaged)
+        try:
+            read_image_header(tmp_path / "x")
+        except ProtocolError as error:
+            assert str(error).startswith(f"{tmp_path / 'x'}: not a readable TIFF, CBF or EDF image: ")
+            refused += 1
+    assert 0 < refused < 300
+
+
+@pytest.mark.skipif(not REAL_IMAGE.exists(), reason="the images of a real detector are not here")
+def test_the_header_of_a_real_image_tells_when_its_exposure_ended() -> None:
+    header = read_image_header(REAL_IMAGE)
+    assert (header.started, header.written) == (None, datetime(2014, 5, 21, 13, 4, 52))
+    assert header.exposure_seconds == 10.0
+    entries = measured(header.entries)
+    assert (entries["Wavelength [A]"], entries["Threshold_setting [eV]"]) == ("1.54987", "4000")
 
 
 def test_entries_are_named_with_their_units() -> None:
