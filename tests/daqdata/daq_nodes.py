@@ -26,7 +26,7 @@ def movie(number: int, module: int) -> Frame:
     """An image of which each pixel tells its place, and the first one its number."""
     pixels = np.arange(1024, dtype="<u2") * 61
     pixels[0] = number
-    stamp = Stamp(number % 65536, TAI, 1_000_000 * (number % 1000), SECOND, 1000 * (number % 1000))
+    stamp = Stamp(number % 65536, TAI, 1_000_000 * (number % 1000) + 17, SECOND, 1000 * (number % 1000))
     return Frame(PRODUCTS["img16"], module, 0, encode_header([stamp] * 4), pixels.tobytes(), "movie.pff", number)
 
 
