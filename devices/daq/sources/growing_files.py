@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -16,6 +16,7 @@ from devices.drivers.pff import MARK, MAX_HEADER_BYTES, Product, Splitter, produ
 
 #: The recorder's files grow in steps of 1 MiB, 412 frames.
 PORTION_BYTES: Final = 1 << 20
+PORTION_FRAMES: Final = 400
 
 
 @dataclass
@@ -74,55 +75,55 @@ class GrowingFiles:
         known = self._known.get(str(file.path))
         return known is None or (known.inode, known.position) != (status.st_ino, status.st_size)
 
-    async def read(self, file: RunFile) -> None:
-        """Publish what is new in a file, some at a time, up to where it ends now."""
-        if self._modules and file.module not in self._modules:
-            return
-        end = None
-        while True:
-            frames, end, is_end = await asyncio.to_thread(self._read_some, file, end)
+    async def read(self, files: Iterable[RunFile]) -> None:
+        """Publish what is new in files, some at a time, up to where they end now."""
+        portions = self._portions(files)
+        while (frames := await asyncio.to_thread(next, portions, None)) is not None:
             for frame in frames:
                 self._put(frame)
-            if is_end:
-                return
 
-    def _read_some(self, file: RunFile, end: int | None) -> tuple[list[Frame], int, bool]:
-        """Frames of the next portion, the size of the file at the first one, and whether that was the last."""
-        path = str(file.path)
-        try:
-            with open(path, "rb") as content:
-                return self._read_portion(content, file, path, end)
-        except OSError:
-            self._forget(path)  # removed meanwhile
-            return [], 0, True
+    def _portions(self, files: Iterable[RunFile]) -> Iterator[list[Frame]]:
+        """New frames, file after file, not many more than one portion holds at once."""
+        frames: list[Frame] = []
+        for file in files:
+            if self._modules and file.module not in self._modules:
+                continue
+            try:
+                with open(file.path, "rb") as content:
+                    for found in self._read(content, file):
+                        frames += found
+                        if len(frames) >= PORTION_FRAMES:
+                            yield frames
+                            frames = []
+            except OSError:
+                self._forget(str(file.path))  # removed meanwhile
+        if frames:
+            yield frames
 
-    def _read_portion(
-        self, content: BinaryIO, file: RunFile, path: str, end: int | None
-    ) -> tuple[list[Frame], int, bool]:
-        status = os.fstat(content.fileno())
+    def _read(self, content: BinaryIO, file: RunFile) -> Iterator[list[Frame]]:
+        status, path, of = os.fstat(content.fileno()), str(file.path), product(file.product)
         known = self._known.get(path)
         if known is None or known.inode != status.st_ino or known.position > status.st_size:  # new, replaced, cut off
             self._forget(path)
             known = self._known[path] = _Known(status.st_ino, 0)
-        end = status.st_size if end is None else min(end, status.st_size)
-        if known.position >= end:
-            return [], end, True
-        of = product(file.product)
-        if known.splitter is None:
+        if known.splitter is None and known.position < status.st_size:
             known.splitter = Splitter(of)
             known.count, known.position = whole_frames(content, of, known.position)
         content.seek(known.position)
-        data = content.read(min(PORTION_BYTES, end - known.position))
-        known.position += len(data)
+        while data := content.read(min(PORTION_BYTES, status.st_size - known.position)):
+            known.position += len(data)
+            yield self._frames(known, file, data)
+
+    def _frames(self, known: _Known, file: RunFile, data: bytes) -> list[Frame]:
+        assert known.splitter is not None
         frames = []
         for raw in known.splitter.feed(data):
-            number = known.count
-            known.count += 1
             try:
-                frames.append(Frame.of(raw, file.module, file.path.name, number))
+                frames.append(Frame.of(raw, file.module, file.path.name, known.count))
             except ProtocolError:  # a header that is damaged within
                 known.splitter.skipped += len(raw.bytes)
-        return frames, end, known.position >= end or not data
+            known.count += 1
+        return frames
 
     def _forget(self, path: str) -> None:
         known = self._known.pop(path, None)

@@ -63,8 +63,7 @@ class RunDirectory(Source):
             try:
                 async for files in self._polled() if self._polls else self._watched():
                     self.problem = ""
-                    for file in files:
-                        await self._files.read(file)
+                    await self._files.read(files)
                     self.skipped_bytes = self._files.skipped_bytes
             except NotConnectedError as error:
                 self.problem = str(error)
@@ -89,11 +88,8 @@ class RunDirectory(Source):
         is_first = True
         try:
             async for found in changes:
-                if await asyncio.to_thread(_identity, self._data.folder) != identity:
-                    raise NotConnectedError(f"the data folder {self._data.folder} was replaced")
-                if found or is_first or self._new_folders:
-                    yield await asyncio.to_thread(self._concerned, {Path(path) for _, path in found}, is_first)
-                    is_first = False
+                yield await asyncio.to_thread(self._concerned, {Path(path) for _, path in found}, is_first, identity)
+                is_first = False
         except OSError as error:
             if isinstance(error, NotConnectedError):
                 raise
@@ -101,8 +97,10 @@ class RunDirectory(Source):
         finally:
             await changes.aclose()
 
-    def _concerned(self, paths: set[Path], is_first: bool) -> list[RunFile]:
+    def _concerned(self, paths: set[Path], is_first: bool, identity: tuple[int, int]) -> list[RunFile]:
         """The files of changes that hold something new, in the order in which a recorder fills them."""
+        if _identity(self._data.folder) != identity:
+            raise NotConnectedError(f"the data folder {self._data.folder} was replaced")
         if is_first:
             return self._files.changed(self._data.all_files())
         found = {file.path: file for file in map(self._data.file, paths) if file is not None}
@@ -115,7 +113,7 @@ class RunDirectory(Source):
 
     async def _polled(self) -> AsyncGenerator[list[RunFile], None]:
         """The same, by looking at the sizes of what grows all the time, and at the newest runs now and then."""
-        yield await asyncio.to_thread(self._concerned, set(), True)
+        yield await asyncio.to_thread(lambda: self._files.changed(self._data.all_files()))
         while True:
             for turn in range(POLL_RUNS):
                 await asyncio.sleep(POLL_SECONDS)

@@ -115,8 +115,7 @@ class StatusPipe(Source):
         grown, self._grown = self._grown, set()
         for run in sorted({run for run, _ in grown}):
             names = {name for at, name in grown if at == run}
-            for file in await asyncio.to_thread(self._changed, run, names):
-                await self._files.read(file)
+            await self._files.read(await asyncio.to_thread(self._changed, run, names))
         self.skipped_bytes = self._files.skipped_bytes + self._skipped_in_pipes
 
     def _changed(self, run: Path, names: set[str]) -> list[RunFile]:
