@@ -99,10 +99,10 @@ def test_ctrl_c_ends_within_one_image_and_leaves_whole_files(base: Path) -> None
     )  # fmt: skip
     try:
         work = base / "work"
-        wait_until(lambda: work.exists() and len(os.listdir(work)) > 20, 30.0, "some images")
+        wait_until(lambda: work.exists() and len(os.listdir(work)) > 20, 60.0, "some images")
         children = psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it, too
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=40)
     finally:
         process.kill()
     assert process.returncode == 130, err
@@ -113,7 +113,7 @@ def test_ctrl_c_ends_within_one_image_and_leaves_whole_files(base: Path) -> None
     assert out.startswith(f"{len(written)} of 4000 images integrated, interrupted; ")
     for each in (written[0], written[-1]):
         np.testing.assert_array_equal(read_chi(each)[1][1], EXPECTED.intensity)
-    assert not [each for each in children if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    assert psutil.wait_procs(children, 20.0)[1] == [], "all of them end; the keeper of shared memory a moment later"
 
 
 def test_images_that_have_results_are_passed_over(base: Path) -> None:
