@@ -139,7 +139,8 @@ class DaqDataClient(ClientBase):
         """Images of all given nodes as they come; the nodes do not wait for each other.
 
         Args:
-            update_interval_seconds: 0: every image; more: the newest of each interval; less: of the interval of the node.
+            update_interval_seconds: 0: every image; more: the newest of each interval; less: of the
+                interval of the node.
             module_ids: none: all.
             wait_for_ready: wait for nodes that do not answer yet or are being configured.
             parse_pano_images: dictionaries (servers.daqdata.decode); otherwise StreamImagesResponse.

@@ -96,13 +96,13 @@ def config_of(*hosts: str) -> dict[str, Any]:
     return {"daq_nodes": [{"ip_addr": host, "data_dir": "/data"} for host in hosts]}
 
 
-def with_nodes(test: Callable[..., Awaitable[None]], *modules: int, **settings: Any) -> None:
-    """Run a coroutine with a node for each module."""
+def with_nodes(test: Callable[..., Awaitable[None]], *modules: int, seconds: float = 60.0, **settings: Any) -> None:
+    """Run a coroutine with a node for each module; it fails after so many seconds."""
 
     async def work() -> None:
         async with AsyncExitStack() as stack:
             nodes = [await stack.enter_async_context(daq_node(module, **settings)) for module in modules]
-            await asyncio.wait_for(test(*nodes), 30.0)
+            await asyncio.wait_for(test(*nodes), seconds)
 
     asyncio.run(work())
 
