@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import tempfile
@@ -13,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from devices.core.errors import BadValueError, NotAllowedError, NotConnectedError
+from devices.core.errors import BadValueError, NotAllowedError
 from devices.drivers.allowed_folders import AllowedFolders
 from devices.drivers.saxs_merge_configuration import parse_merge_configuration
 from devices.saxs.batch import Batch, Job, prepare, text_file
-from devices.saxs.folder_watch import changed_images, images_below, is_image
+from devices.saxs.folder_watch import images_below, is_image
 from devices.saxs.journal import Journal
 from devices.saxs.merge import Merge
 from devices.saxs.merge_job import Merged, MergeJob
@@ -56,11 +55,8 @@ class QueueControl:
         is_watching: Callable[[], bool],
     ) -> None:
         self._given = properties
-        self._integrate, self._tell, self._tell_folder = integrate, tell, tell_folder
+        self._integrate, self._tell = integrate, tell
         self.allowed = AllowedFolders([Path(properties.folder), *map(Path, properties.allowed_folders)])
-        self._is_watching = is_watching
-        self.is_following = False  # whether images that appear now are seen
-        self.passed_over = 0
         self.queue: ImageQueue | None = None
         self.merging = Merge()
         self.curves: tuple[str, ...] = ()
@@ -68,7 +64,9 @@ class QueueControl:
         self._runs: Path | None = Path(properties.runs) if properties.runs else None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._record: Record | None = None
-        self._follower: asyncio.Task[None] | None = None
+        self.follower = Follower(tell_folder, is_watching, polls=properties.polls)
+        self._following: asyncio.Task[None] | None = None
+        self._made: set[Path] = set()
         self._changing = asyncio.Lock()
         self._begun_ns = 0
 
@@ -89,9 +87,11 @@ class QueueControl:
         if self._runs is None or self.queue is not None:
             return self.queue is not None
         for folder in sorted(self._runs.glob("run-*"), reverse=True):
+            if folder in self._made:
+                continue  # of this life: a client was quicker
             try:
                 run = await asyncio.to_thread(kept_run, folder)
-                if run is not None and not run.source:
+                if run is not None and not run.source and self.queue is None:
                     await self._replace(run, is_new=False)
                     return True
             except BadValueError as error:
@@ -261,7 +261,9 @@ class QueueControl:
             runs = self._runs
         # By time, also when the clock was set back: the newest is the one to be resumed.
         self._begun_ns = max(time.time_ns(), self._begun_ns + 1)
-        return runs / f"run-{self._begun_ns}"
+        folder = runs / f"run-{self._begun_ns}"
+        self._made.add(folder)
+        return folder
 
     async def _replace(self, run: Run, *, is_new: bool) -> None:
         try:
@@ -304,16 +306,17 @@ class QueueControl:
         )  # fmt: skip
         queue.resume()
         queue.start()
-        self._follower = asyncio.create_task(self._follow(queue, is_new=is_new), name=f"images of {run.images}")
+        self._following = asyncio.create_task(
+            self.follower.follow(queue, is_new=is_new), name=f"images of {run.images}"
+        )
 
     async def _end(self, *, drop: bool) -> None:
         """End the queue; `drop`: for good."""
         queue, self.queue = self.queue, None
-        follower, self._follower = self._follower, None
-        if follower is not None:
-            follower.cancel()
-            await asyncio.wait({follower})
-        self.is_following = False
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
+            await asyncio.wait({following})
         if queue is None:
             return
         if drop:
@@ -323,52 +326,11 @@ class QueueControl:
         if drop:
             await asyncio.to_thread(queue.run.forget)
 
-    async def _follow(self, queue: ImageQueue, *, is_new: bool) -> None:
-        """Let the queue have the images of its folder, also after the folder was away."""
-        shows_newest = is_new and bool(queue.run.source)
-        missed = not is_new
-        told: str | None = None
-        while True:
-            try:
-                async with contextlib.aclosing(changed_images(queue.run.images, polls=self._given.polls)) as changes:
-                    async for found in changes:  # the first ones come when the watch stands: nothing is between
-                        if told is None or told:
-                            most = 1 if shows_newest else None
-                            if shows_newest or missed:
-                                found = await asyncio.to_thread(_present_images, queue.run, most)
-                            shows_newest, missed = False, True
-                            self._tell_folder(told := "")
-                            self.is_following = True
-                        if self._is_watching():
-                            queue.add(found)
-                        else:
-                            self.passed_over += len(found)
-            except NotConnectedError as error:
-                self.is_following = False
-                if told != str(error):
-                    self._tell_folder(told := str(error))
-                await asyncio.sleep(RETRY_S)
-
 
 def _image_of(run: Run, path: str) -> str | None:
     """The real path of an image that is named from the base folder; None when it is not one of the run."""
     real = os.path.realpath(run.base / path)
     return real if Path(real).is_relative_to(os.path.realpath(run.images)) else None
-
-
-def _present_images(run: Run, most: int | None) -> list[str]:
-    """The images of a run that are there, oldest first; those of before the run began only when it covers all."""
-    found = []
-    for part in images_below(run.images):
-        for image in part:
-            try:
-                modified_ns = os.stat(image).st_mtime_ns
-            except OSError:
-                continue  # removed meanwhile
-            if most is not None or run.covers_all or modified_ns >= run.started * 1e9:
-                found.append((modified_ns, image))
-    found.sort()
-    return [image for _, image in (found if most is None else found[-most:])]
 
 
 def _text_files(outputs: Sequence[str], curves: Sequence[str]) -> dict[str, list[str]]:

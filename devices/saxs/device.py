@@ -271,7 +271,7 @@ class SaxsDetector(CalibrationEditing, Merging):
         self.images_waiting.publish_change(0 if queue is None else queue.waiting)
         if queue is not None:
             self.images_failed.publish_change(queue.failed)
-        self.images_passed_over.publish_change(self.control.passed_over)
+        self.images_passed_over.publish_change(self.control.follower.passed_over)
         # Last: who waits for it finds the rest.
         self.images_processed.publish_change(self._processed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.core import Argument, command
-from devices.core.errors import BadValueError, ConfigurationError, DiptychError
+from devices.core.errors import BadValueError, ConfigurationError, DiptychError, NotAllowedError
 from devices.drivers.chi_file import write_whole
 from devices.drivers.detector_image import read_limited
 from devices.drivers.json_schema import schema_of
@@ -25,7 +26,7 @@ from devices.drivers.saxs_calibration import parse_calibration
 from devices.drivers.saxs_calibration_import import imported, merged
 from devices.saxs.control import QueueControl
 from devices.saxs.readings import SaxsReadings
-from devices.saxs.results import Curve
+from devices.saxs.results import Attachment, Curve
 from devices.saxs.run import MAX_MASK_BYTES
 
 MASKS: Final = "masks"
@@ -123,6 +124,22 @@ class CalibrationEditing(SaxsReadings):
         self.log.info("mask %s of %d x %d px is kept", file, *mask.shape)
         return f"{MASKS}/{name}"
 
+    @command()
+    async def keep_queue_masks(self) -> list[str]:
+        """Keep the masks of the queue, which may have come from a client's machine.
+
+        Gives their names for calibrations, one for each of Masks; an empty one where nothing is masked.
+        """
+        run = self.control.run
+        if run is None:
+            raise NotAllowedError("there is no queue whose masks could be kept")
+        attachments = iter(run.attachments)
+        names = []
+        for mask in run.calibration.masks:
+            attachment = next(attachments, None) if mask.file is not None else None
+            names.append("" if attachment is None else await asyncio.to_thread(self._kept, attachment))
+        return names
+
     @command(reads_only=True)
     async def newest_curves(self) -> dict[str, Any]:
         """All curves of the queue's newest image; NaN as null. Empty before there is one."""
@@ -160,6 +177,19 @@ class CalibrationEditing(SaxsReadings):
                 for name, series in known.items()
             },
         }
+
+    def _kept(self, mask: Attachment) -> str:
+        """The name of a file with this mask; one that is another's stays as it is."""
+        name = re.sub(r"[^\w.+ -]", "_", re.split(r"[/\\]", mask.filename)[-1]).lstrip(".")[-100:] or "mask"
+        digest = hashlib.sha256(mask.data).hexdigest()[:8]
+        for each in (name, f"{digest}-{name}"):
+            file = self.control.allowed.resolve(Path(MASKS) / each)
+            if not file.exists():
+                _store(file, mask.data)
+            elif read_limited(file, MAX_MASK_BYTES) != mask.data:
+                continue
+            return f"{MASKS}/{each}"
+        raise BadValueError(f"{MASKS}/{digest}-{name} is there already, and is another mask")
 
     def _mask(self, file: str) -> NDArray[np.bool_]:
         path = self.control.allowed.resolve(file)

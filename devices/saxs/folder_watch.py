@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import contextlib
+import logging
 import os
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
