@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 from pathlib import Path
+from typing import IO
 
 import pytest
 from frames import Published, pixels, raw_frame, running, until
 
 from devices.core.errors import NotConnectedError
+from devices.daq.sources import growing_files
 from devices.daq.sources.run_directory import RunDirectory
 from devices.drivers.pff import product
 from devices.drivers.pff_file import file_name
@@ -223,6 +226,37 @@ def test_files_elsewhere_are_not_read_and_other_files_do_no_harm(tmp_path: Path)
             append(path, 2)
             await published.count(2)
         assert [frame.file for frame in frames] == [path.name] * 2
+
+    asyncio.run(work())
+
+
+def test_a_file_that_cannot_be_read_is_told_and_keeps_no_other_from_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = pff(tmp_path)
+
+    def open_others(path: Path, mode: str) -> IO[bytes]:
+        if path == locked and forbidden:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return path.open(mode)
+
+    forbidden = True
+    monkeypatch.setattr(growing_files, "open", open_others, raising=False)
+
+    async def work() -> None:
+        nonlocal forbidden
+        published = Published()
+        async with running(RunDirectory(published, tmp_path)) as source:
+            append(locked, 0)
+            append(pff(tmp_path, module=4), 1)
+            os.mkfifo(pff(tmp_path, module=4, seqno=1))  # nobody may wait for who writes to it
+            await until(lambda: source.problem and published.frames)
+            assert source.problem == f"{locked} cannot be read: Permission denied"
+            forbidden = False
+            append(locked, 2)
+            await published.count(3)
+            await until(lambda: not source.problem)
+        assert [(frame.module, frame.number) for frame in published.frames] == [(4, 0), (3, 0), (3, 1)]
 
     asyncio.run(work())
 

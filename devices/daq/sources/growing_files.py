@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,12 +43,18 @@ class GrowingFiles:
         self._put = put
         self._modules = modules
         self._known: dict[str, _Known] = {}
+        self._unreadable: dict[Path, str] = {}
         self._skipped_before = 0
 
     @property
     def skipped_bytes(self) -> int:
         splitters = (known.splitter for known in self._known.values())
         return self._skipped_before + sum(each.skipped for each in splitters if each is not None)
+
+    @property
+    def problem(self) -> str:
+        """Which file cannot be read, and why; empty when all can."""
+        return next((text for path, text in self._unreadable.items() if path.exists()), "")
 
     def remember(self, files: Iterable[RunFile]) -> None:
         """What these files hold now is not new; blocks as long as the disk does."""
@@ -73,6 +80,8 @@ class GrowingFiles:
         except OSError:
             return False  # removed meanwhile
         known = self._known.get(str(file.path))
+        if not stat.S_ISREG(status.st_mode):
+            return False  # who opens a pipe may wait for ever
         return known is None or (known.inode, known.position) != (status.st_ino, status.st_size)
 
     async def read(self, files: Iterable[RunFile]) -> None:
@@ -95,8 +104,12 @@ class GrowingFiles:
                         if len(frames) >= PORTION_FRAMES:
                             yield frames
                             frames = []
-            except OSError:
+            except FileNotFoundError:
                 self._forget(str(file.path))  # removed meanwhile
+            except OSError as error:
+                self._unreadable[file.path] = f"{file.path} cannot be read: {error.strerror}"
+            else:
+                self._unreadable.pop(file.path, None)
         if frames:
             yield frames
 
@@ -126,6 +139,7 @@ class GrowingFiles:
         return frames
 
     def _forget(self, path: str) -> None:
+        self._unreadable.pop(Path(path), None)
         known = self._known.pop(path, None)
         if known is not None and known.splitter is not None:
             self._skipped_before += known.splitter.skipped

@@ -62,8 +62,8 @@ class RunDirectory(Source):
         while True:
             try:
                 async for files in self._polled() if self._polls else self._watched():
-                    self.problem = ""
                     await self._files.read(files)
+                    self.problem = self._files.problem
                     self.skipped_bytes = self._files.skipped_bytes
             except NotConnectedError as error:
                 self.problem = str(error)
@@ -90,9 +90,9 @@ class RunDirectory(Source):
             async for found in changes:
                 yield await asyncio.to_thread(self._concerned, {Path(path) for _, path in found}, is_first, identity)
                 is_first = False
-        except OSError as error:
-            if isinstance(error, NotConnectedError):
-                raise
+        except NotConnectedError:
+            raise
+        except (OSError, RuntimeError) as error:  # what watchfiles raises, as when there are too many folders
             raise NotConnectedError(f"the data folder {self._data.folder} cannot be watched: {error}") from error
         finally:
             await changes.aclose()

@@ -81,7 +81,8 @@ class StatusPipe(Source):
                 self.problem = str(error)
             else:
                 self._keep(found)
-                self.problem = "" if self._pipes else f"no run below {self._data.folder} has a pipe {self._name}"
+                missing = "" if self._pipes else f"no run below {self._data.folder} has a pipe {self._name}"
+                self.problem = missing or self._files.problem
                 if not self.ready.is_set():
                     self._told.set()
             await asyncio.sleep(LOOK_SECONDS)
