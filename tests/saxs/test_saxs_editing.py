@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices.core.errors import BadValueError, DiptychError, RangeError
+from devices.core.errors import BadValueError, DiptychError, NotAllowedError, RangeError
+from devices.drivers.mask_file import encode_fit2d_mask
 from devices.saxs import SaxsDetector
 from devices.saxs.editing import MAX_UPLOAD_BYTES, MOST_OF_HISTORY
+from devices.saxs.results import Attachment
 from tests.saxs.beamline import DETECTOR, begin, calibration, detector, folder, image, mask_bytes
 from tests.support.running import running, until
 
@@ -62,6 +64,32 @@ def test_a_mask_that_is_kept_has_a_preview_with_the_same_share_of_masked_pixels(
     asyncio.run(run())
 
 
+def test_masks_that_came_with_a_queue_are_kept_for_the_editor(tmp_path: Path) -> None:
+    """The names are those of another machine; a file that is somebody else's is not overwritten."""
+    base = folder(tmp_path)
+    masks = [{"MaskFile": "C:\\saxs\\beam stop.msk"}, {"Name": "all"}, {"MaskFile": "/home/anna/beam stop.msk"}]
+    document = calibration(Masks=masks)
+    other = encode_fit2d_mask(~DETECTOR.mask)
+
+    async def run() -> None:
+        async with running(detector(base)) as device:
+            await ready(device)
+            with pytest.raises(NotAllowedError, match="no queue"):
+                await device.run("keep_queue_masks", {})
+            attached = [Attachment(masks[0]["MaskFile"], mask_bytes()), Attachment(masks[2]["MaskFile"], other)]
+            await device.control.new_queue(document, attached)
+            for _ in range(2):
+                first, none, second = await device.run("keep_queue_masks", {})  # type: ignore[misc]
+                assert (first, none) == ("masks/beam stop.msk", "")
+                assert (base / first).read_bytes() == mask_bytes()
+                assert second.endswith("-beam stop.msk") and (base / second).read_bytes() == other
+            for mask, name in zip(masks, (first, none, second), strict=True):
+                mask["MaskFile"] = name
+            await device.run("new_queue", {"calibration": json.dumps({**document, "Masks": masks})})
+
+    asyncio.run(run())
+
+
 def test_the_history_is_told_in_parts_that_join(tmp_path: Path) -> None:
     base = folder(tmp_path)
 
@@ -69,7 +97,7 @@ def test_the_history_is_told_in_parts_that_join(tmp_path: Path) -> None:
         async with running(detector(base)) as device:
             await ready(device)
             await begin(device)
-            await until(lambda: device.control.is_following, "the folder is watched")
+            await until(lambda: device.control.follower.is_following, "the folder is watched")
             for name in "abc":
                 image(base / "data" / f"{name}.tif")
             await until(lambda: device.images_processed.value == 3, "three images")

@@ -7,7 +7,7 @@ import type { Detector } from "./detector";
 import { choose } from "./dialog";
 import { Draft } from "./draft";
 import { indented, pickFile, recent, remember, save } from "./files";
-import { asciiJson, at, isList, isObject, type Json, parseJson, type Path, withValue } from "./json";
+import { asciiJson, at, isList, isObject, type Json, parseJson, type Path, same, withValue } from "./json";
 import { MaskPreview, pickFolder, pickMask } from "./mask";
 import { Queue } from "./queue";
 import { blank, type Schema } from "./schema";
@@ -21,6 +21,7 @@ export class CalibrationTab {
   readonly element = make("div", "saxs-calibration");
   private readonly name = make("span", "saxs-file");
   private readonly remark = make("p", "saxs-problem");
+  private readonly adopt = make("button", "saxs-button", "Keep the queue's masks here");
   private readonly previews = make("div", "saxs-masks");
   private readonly known = new Map<string, MaskPreview>();
   private readonly draft: Draft;
@@ -51,7 +52,13 @@ export class CalibrationTab {
     // The picture of a mask whose name was typed.
     this.tree.element.addEventListener("focusout", () => this.drawHead());
     this.remark.role = "alert";
-    const head = make("div", "saxs-bar", this.fileMenu(), this.recentMenu(), this.name);
+    this.adopt.hidden = true;
+    this.adopt.title =
+      "They came from another computer; the detector keeps copies, so that a queue can be begun from here";
+    this.adopt.addEventListener("click", () => {
+      this.keepMasks().catch((error: unknown) => this.say(messageOf(error)));
+    });
+    const head = make("div", "saxs-bar", this.fileMenu(), this.recentMenu(), this.name, this.adopt);
     const form = make("div", "saxs-form", this.tree.element, this.previews);
     this.element.append(this.queue.element, head, this.remark, form);
     document.addEventListener("keydown", this.key);
@@ -127,6 +134,10 @@ export class CalibrationTab {
       if (mine !== this.checked) return false;
       const problems = [...found, ...this.draft.problems];
       this.tree.complain(problems);
+      // Masks of a client of the leash are files of its own computer.
+      const masks = ["Masks"];
+      const areTheirs = same(at(this.draft.queue, masks), at(this.draft.document, masks));
+      this.adopt.hidden = !(areTheirs && found.some((line) => /^Masks\[\d+\]\.MaskFile: /.test(line)));
       this.drawHead();
       return problems.length === 0 && this.tree.ownProblems === 0;
     } catch (error) {
@@ -153,6 +164,15 @@ export class CalibrationTab {
       : await pickMask(this.detector, String(present ?? ""));
     if (chosen === undefined) return;
     this.draft.edit(withValue(this.draft.document, path, chosen));
+    this.show();
+  }
+
+  private async keepMasks(): Promise<void> {
+    const names = await this.detector.ask<string[]>("KeepQueueMasks");
+    let { document } = this.draft;
+    for (const [index, name] of names.entries())
+      if (name) document = withValue(document, ["Masks", index, "MaskFile"], name);
+    this.draft.edit(document);
     this.show();
   }
 
