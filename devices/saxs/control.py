@@ -17,6 +17,7 @@ from devices.drivers.allowed_folders import AllowedFolders
 from devices.drivers.saxs_merge_configuration import parse_merge_configuration
 from devices.saxs.batch import Batch, Job, prepare, text_file
 from devices.saxs.folder_watch import images_below, is_image
+from devices.saxs.follower import Follower
 from devices.saxs.journal import Journal
 from devices.saxs.merge import Merge
 from devices.saxs.merge_job import Merged, MergeJob
