@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -74,7 +75,8 @@ def stands(page: Page, text: str) -> None:
 def test_the_queue_s_calibration_is_edited_with_what_is_wrong_at_its_very_key(show: Show) -> None:
     page = show()
     stands(page, "Queue started. Local calibration synced")
-    expect(page.locator(".saxs-masks figcaption")).to_have_text(re.compile(r"^mask\.msk: 256 × 320 px, [\d.]+ % masked$"))
+    caption = page.locator(".saxs-masks figcaption")
+    expect(caption).to_have_text(re.compile(r"^mask\.msk: 256 × 320 px, [\d.]+ % masked$"))
     size = page.locator(".saxs-masks canvas").evaluate("canvas => [canvas.width, canvas.height]")
     assert size == [160, 128]
     field(page, "Wavelength").fill("-1")
@@ -237,7 +239,8 @@ def test_images_are_consolidated(show: Show, facility: Facility, device: tango.D
 
 
 def test_a_calibration_of_the_command_line_is_loaded_once(show: Show) -> None:
-    page = show("calibration", "&file=mine.saxsconf&calibration=eyJUaXRsZSI6ICJoYW5kIG1hZGUifQ")  # {"Title": "hand made"}
+    text = base64.urlsafe_b64encode(json.dumps({"Title": "hand made"}).encode()).decode().rstrip("=")
+    page = show("calibration", f"&file=mine.saxsconf&calibration={text}")
     expect(field(page, "Title")).to_have_value("hand made")
     expect(problem(page, "Geometry")).to_contain_text("missing")
     assert page.url.endswith("#/saxs/SAXS1:")
