@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import defaultdict
 from pathlib import Path
 
@@ -67,7 +68,10 @@ def test_every_frame_of_a_simulated_recorder_comes(tmp_path: Path, mode: str) ->
             await asyncio.gather(writing, reading, return_exceptions=True)
         by_key = numbers(published.frames)
         assert {key[1] for key in by_key} == {"img16", "ph256"}
-        assert all(each == list(range(each[0], each[0] + len(each))) for each in by_key.values())
+        for key, found_numbers in by_key.items():
+            # A simulation that was halted for a second leaves as many movie frames out.
+            steps = {last - first for first, last in itertools.pairwise(found_numbers)}
+            assert steps <= {1, *(range(190, 5000) if key[1] == "img16" else ())}
         assert found.skipped_bytes == 0
         if mode != "uds":
             movies = [frame.number for frame in published.frames if frame.key == (3, "img16", 0)]

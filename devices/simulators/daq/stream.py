@@ -84,7 +84,7 @@ class FrameStream:
     @property
     def is_over(self) -> bool:
         """Whether there are as many movie frames as are wanted."""
-        return 0 <= self.settings.frame_limit <= self._count
+        return 0 <= self.settings.frame_limit <= self._count - self.left_out // len(self.settings.modules)
 
     def next_ns(self) -> int:
         """When the next frame is made."""
