@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.clients.bench import Bench
 from tests.clients.bench import bench as running_bench
 from tests.clients.process import ClientProcess
+from tests.support.shared import end_with
 
 
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     folder = tmp_path_factory.mktemp("bench")
-    with running_bench(folder, folder / "state") as running:
-        yield running
+    with ExitStack() as stack:
+        running = stack.enter_context(running_bench(folder, folder / "state"))
+        end_with(Path(__file__).parent, stack.pop_all().close)
+    yield running
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.facility.running import Up
 from tests.support.demo_facility import free_offset
+from tests.support.shared import end_with
 from tests.web.page_socket import Site, connected, run
 
 CLASSES = {"Everything": "tests.support.everything:Everything", "EpicsMirror": "servers.epics.device:EpicsMirror"}
@@ -42,13 +43,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     path.with_suffix(".facility.yaml").write_text(json.dumps(extra))
     offset = free_offset()
     up = Up(path, folder / "state", "--port-offset", str(offset))
-    try:
-        up.wait_ready()
-        found = Site(up, 8080 + offset, f"127.0.0.1:{10000 + offset}")
-        run(_writable(found))
-        yield found
-    finally:
-        up.end()
+    end_with(Path(__file__).parent, up.end)
+    up.wait_ready()
+    found = Site(up, 8080 + offset, f"127.0.0.1:{10000 + offset}")
+    run(_writable(found))
+    yield found
 
 
 async def _writable(site: Site) -> None:
