@@ -6,6 +6,7 @@ Messages in any other form than senders use are left to protobuf.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
@@ -25,6 +26,8 @@ from servers.daqdata.wire_fields import LENGTH, VARINT, Unusual, fields
 
 UINT32: Final = 0xFFFF_FFFF
 MICROSECONDS: Final = 1_000_000
+ONE_NS: Final = Decimal("1E-9")  # s; a product is exact, and quicker than a shift of the exponent
+ONE_US: Final = Decimal("1E-6")
 #: Of the fifth and last byte of a uint32.
 MAX_SHIFT: Final = 28
 
@@ -70,10 +73,8 @@ def decode_response(data: bytes) -> dict[str, Any]:
         ProtocolError: these are no such bytes.
         BadValueError: the pixels are not as many or not as large as shape and bytes per pixel say.
     """
-    try:
+    with suppress(Unusual, DecodeError):  # protobuf decides
         return _decode(data)
-    except Unusual:
-        pass
     try:
         return image_dictionary(StreamImagesResponse.FromString(data).pano_image)
     except DecodeError as error:
@@ -220,8 +221,8 @@ def times(header: dict[str, Any]) -> dict[str, Any]:
     except (ProtocolError, ValueError, OverflowError):  # the latter two: of years that pandas has not
         return {}
     return {
-        "wr_unix_timestamp": Decimal(made_ns or 0).scaleb(-9),
-        "pkt_unix_timestamp": Decimal(host_us).scaleb(-6),
+        "wr_unix_timestamp": (made_ns or 0) * ONE_NS,
+        "pkt_unix_timestamp": host_us * ONE_US,
         "pandas_unix_timestamp": timestamp,
         "wr_valid": made_ns is not None,
     }

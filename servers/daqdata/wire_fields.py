@@ -12,6 +12,7 @@ VARINT: Final = 0
 FIXED64: Final = 1
 LENGTH: Final = 2
 FIXED32: Final = 5
+MAX_NUMBER: Final = (1 << 29) - 1
 _MAX_SHIFT: Final = 63
 
 
@@ -48,6 +49,8 @@ def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, i
     while start < end:
         tag, start = varint(data, start)
         number, kind = tag >> 3, tag & 7
+        if not 0 < number <= MAX_NUMBER:
+            raise Unusual("a field of a number that none can have")
         if kind == VARINT:
             value, start = varint(data, start)
             yield number, kind, value, start
@@ -63,6 +66,6 @@ def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, i
         else:
             raise Unusual("a group")
         begin, start = start, start + length
-        if start > end or not number:
+        if start > end:
             raise Unusual("a field that ends outside of its message")
         yield number, kind, begin, start

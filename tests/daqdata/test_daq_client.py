@@ -20,6 +20,7 @@ import pytest
 from servers.daqdata.client import AioDaqDataClient, DaqDataClient
 from servers.daqdata.daq_data_pb2 import PanoImage, StreamImagesResponse
 from tests.daqdata.daq_nodes import DaqNodeServer, config_of, daq_node, with_nodes, with_nodes_blocking
+from tests.web.login_server import write_certificate
 
 UNUSED = "127.0.0.1:1"  # nobody listens on a port that only root may use for tcpmux
 CLIENTS = pytest.mark.parametrize("client", [DaqDataClient, AioDaqDataClient])
@@ -370,6 +371,20 @@ def test_a_node_that_wants_a_token_serves_who_has_it() -> None:
             assert next(client.stream_images(None, True, False, 0))["module_id"] == 5
 
     with_nodes_blocking(test, 5, token="sesame")
+
+
+def test_a_node_with_a_certificate_is_trusted_by_who_knows_its_authority(tmp_path: Path) -> None:
+    write_certificate(tmp_path)
+    certificate, key = ((tmp_path / name).read_bytes() for name in ("lab.crt", "lab.key"))
+
+    def test(node: DaqNodeServer) -> None:
+        with DaqDataClient(config_of(node.host), None) as stranger:
+            assert not stranger.ping(node.host)
+        credentials = grpc.ssl_channel_credentials(certificate)
+        with DaqDataClient(config_of(node.host), None, credentials=credentials) as client:
+            assert next(client.stream_images(None, True, False, 0))["module_id"] == 5
+
+    with_nodes_blocking(test, 5, certificate=certificate, key=key)
 
 
 def test_an_import_of_the_clients_leaves_no_log_folder(tmp_path: Path) -> None:

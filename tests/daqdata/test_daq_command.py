@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -151,5 +153,35 @@ def test_without_a_display_a_window_is_refused_in_one_line(tmp_path: Path, monke
         found = client(config, "--plot-view")
         assert found.returncode == 1
         assert "--output FILE" in found.stderr and "Traceback" not in found.stderr
+
+    with_client(tmp_path, test, 1)
+
+
+def test_ctrl_c_ends_a_plot_in_good_order(tmp_path: Path) -> None:
+    def test(config: Path, node: DaqNodeServer) -> None:
+        command = [sys.executable, "-m", "servers.main", "daq", "client", str(config), "--plot-speed"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None and process.stderr is not None
+            assert "images/s" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20.0) == 0, process.stderr.read()
+            assert "Traceback" not in process.stderr.read()
+
+    with_client(tmp_path, test, 1)
+
+
+def test_the_command_is_known_by_its_old_name_too(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+
+    def test(config: Path, node: DaqNodeServer) -> None:
+        found = subprocess.run(
+            [sys.executable, "-m", "daq_data.cli", config, config, "--host", node.host, "--ping"],
+            env=os.environ | {"PYTHONPATH": f"{root / 'compat' / 'panoseti'}{os.pathsep}{root}"},
+            capture_output=True,
+            text=True,
+            timeout=60.0,
+        )
+        assert found.returncode == 0, found.stderr
+        assert "success" in found.stdout
 
     with_client(tmp_path, test, 1)

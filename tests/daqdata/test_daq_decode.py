@@ -1,6 +1,7 @@
 """Images out of a stream's bytes are what protobuf reads there, and tell when their pixels were taken."""
 
 import contextlib
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
 from google.protobuf.struct_pb2 import Struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -110,24 +112,30 @@ def test_an_image_is_what_protobuf_reads(rows, columns, size, kind, random, modu
     assert found == expected
 
 
-@settings(deadline=None)
-@given(st.binary(max_size=60))
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """An image of which one byte is another one, or whose end is missing."""
+    data = bytearray(response({"quabo_0": STAMP, "gain": 2.0}, np.array([[1, 2, 300], [4, 5, 60000]], np.uint16)))
+    data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data[: draw(st.integers(len(data) // 2, len(data)))])
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=60) | damaged())
 def test_any_bytes_are_an_image_or_a_clear_error(data: bytes) -> None:
+    def outcome(decode: Callable[[], dict[str, Any]]) -> Any:
+        try:
+            found = decode()
+        except (ProtocolError, BadValueError) as error:
+            return type(error)
+        return found | {"image_array": found["image_array"].tolist()}
+
+    found = outcome(lambda: decode_response(data))
     try:
         expected = StreamImagesResponse.FromString(data).pano_image
-    except Exception:
-        expected = None
-    try:
-        found = decode_response(data)
-    except ProtocolError:
-        assert expected is None
-    except BadValueError:
-        with pytest.raises(BadValueError):
-            image_dictionary(expected)
-    else:
-        again = image_dictionary(expected)
-        np.testing.assert_array_equal(found.pop("image_array"), again.pop("image_array"))
-        assert found == again
+    except DecodeError:
+        return  # what is damaged may be in a field that nobody looks at
+    assert found == outcome(lambda: image_dictionary(expected))
 
 
 @settings(deadline=None)
