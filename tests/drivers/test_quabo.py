@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.core.errors import ProtocolError
@@ -13,6 +13,7 @@ from devices.drivers.quabo import QuaboPacket, decode_packet, encode_packet, mod
 MODES = {1: "<i2", 2: "<u2", 3: "<u2", 6: "u1", 7: "u1"}
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(MODES)),
     st.integers(0, 16383),
@@ -57,6 +58,7 @@ def test_the_second_has_10_bits() -> None:
     assert decode_packet(bytes(data)).pkt_tai == 5
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=1100))
 def test_any_bytes_are_a_packet_or_refused(data: bytes) -> None:
     try:
