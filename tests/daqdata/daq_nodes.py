@@ -96,7 +96,7 @@ def config_of(*hosts: str) -> dict[str, Any]:
     return {"daq_nodes": [{"ip_addr": host, "data_dir": "/data"} for host in hosts]}
 
 
-def with_nodes(test: Callable[..., Awaitable[None]], *modules: int, seconds: float = 60.0, **settings: Any) -> None:
+def with_nodes(test: Callable[..., Awaitable[None]], *modules: int, seconds: float = 100.0, **settings: Any) -> None:
     """Run a coroutine with a node for each module; it fails after so many seconds."""
 
     async def work() -> None:

@@ -104,7 +104,7 @@ def run_script(script: str, folder: Path, path: Path = PACKAGE) -> str:
         env=os.environ | {"PYTHONPATH": f"{path}{os.pathsep}{ROOT}"},
         capture_output=True,
         text=True,
-        timeout=60.0,
+        timeout=90.0,
     )
     assert found.returncode == 0, found.stderr
     return found.stdout

@@ -69,7 +69,7 @@ def test_a_header_is_what_protobuf_reads_the_first_and_the_second_time(header: d
         assert decoder.decode(wire.SerializeToString()) == struct_dict(wire) == header
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(flat.filter(bool), min_size=2, max_size=6))
 def test_one_decoder_tells_layouts_of_one_length_apart(many: list[dict[str, float]]) -> None:
     decoder = HeaderDecoder()

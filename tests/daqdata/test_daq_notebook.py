@@ -34,7 +34,7 @@ def test_the_notebook_runs_with_a_node(tmp_path: Path) -> None:
         assert "simulates: True" in found.stdout
         assert "MOVIE of module 11 2024-07-25 04:34:46." in found.stdout
 
-    with_nodes(test, 11, seconds=90.0)
+    with_nodes(test, 11)
 
 
 def test_the_notebook_is_kept_without_outputs() -> None:

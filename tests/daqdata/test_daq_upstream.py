@@ -83,7 +83,7 @@ def test_their_clients_get_every_image_of_our_node(tmp_path: Path) -> None:
     async def test(node: DaqNodeServer) -> None:
         script = [sys.executable, "-c", textwrap.dedent(THEIR_CLIENTS), node.host]
         found = await asyncio.to_thread(
-            subprocess.run, script, cwd=tmp_path, capture_output=True, text=True, timeout=60
+            subprocess.run, script, cwd=tmp_path, capture_output=True, text=True, timeout=90
         )
         assert found.returncode == 0, found.stderr
         told = json.loads(found.stdout.splitlines()[-1])
