@@ -81,7 +81,9 @@ class ChosenSources:
             sources.append(UnixSockets(publish, given.sockets, products=given.socket_products, modules=modules))
         if given.udp:
             host, _, port = given.udp.rpartition(":")
-            sources.append(QuaboUdp(publish, host, int(port), modules=modules))
+            sources.append(
+                QuaboUdp(publish, host, int(port), modules=modules, groups_pulse_heights=given.groups_pulse_heights)
+            )
         return sources
 
     def _simulated(self, wanted: Acquisition, publish: Callable[[Frame], None]) -> list[Source]:

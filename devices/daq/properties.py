@@ -65,6 +65,7 @@ class DaqProperties(Properties):
     udp: str = setting(
         "", doc="HOST:PORT at which quabos' packets come; empty: they do not come here", check=udp_address
     )
+    groups_pulse_heights: bool = setting(False, doc="Whether packets of four quabos make one pulse-height image")
     interval: float = setting(0.1, doc="Of clients that ask for the node's own rhythm, s", limits=(0.001, 60.0))
     modules: tuple[int, ...] = setting((), doc="Modules that are served; empty: all", limits=(0, 16383))
     show_modules: tuple[int, ...] = setting((), doc="Modules that have attributes of their own", limits=(0, 16383))

@@ -11,6 +11,7 @@ from servers.command_group import OneLineCommand, OneLineErrors
 
 HELP: Final = {"help_option_names": ["-h", "--help"]}
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
+FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 
@@ -71,6 +72,35 @@ def convert(file: Path, output: Path) -> None:
     from servers.daqdata import pff_commands
 
     click.echo(pff_commands.convert(file, output))
+
+
+# The server -----------------------------------------------------------------------------------------------------------
+
+
+@daq.command(cls=OneLineCommand, context_settings=HELP)
+@click.option("--config", type=FILE, help="A daq_data_server_config.json.")
+@click.option("--listen", default="127.0.0.1:50051", show_default=True, help="HOST:PORT; several with blanks between.")
+@click.option(
+    "--data-root",
+    type=FOLDER,
+    default=Path("/"),
+    show_default=True,
+    help="What the folders of clients are confined to.",
+)
+@click.option(
+    "--no-recorder", "needs_recorder", is_flag=True, default=True, flag_value=False, help="Ask for no hashpipe."
+)
+@click.option("--udp", default="", metavar="HOST:PORT", help="Take the packets of quabos here.")
+@click.option("--certificate", type=FILE, metavar="PEM", help="Encrypt, with --key.")
+@click.option("--key", type=FILE, metavar="PEM")
+@click.option("--client-authority", type=FILE, metavar="PEM", help="Clients need a certificate of it.")
+@click.option("--token-file", type=FILE, help="Clients have to say its first line.")
+@click.pass_context
+def server(ctx: click.Context, /, **options: Any) -> None:
+    """Serve DaqData alone on a DAQ node, until Ctrl-C; no Tango database is needed."""
+    from servers.daqdata import server as daq_server
+
+    ctx.exit(daq_server.run(**options))
 
 
 # Clients --------------------------------------------------------------------------------------------------------------

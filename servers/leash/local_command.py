@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from devices.core.errors import NotAllowedError
 from servers.command_group import OneLineCommand
 
 if TYPE_CHECKING:
@@ -87,6 +86,8 @@ def integrate(
     """
     for name, text in ELSEWHERE.items():
         if options.pop(name):
+            from devices.core.errors import NotAllowedError
+
             raise NotAllowedError(text)
     from servers.leash.integration import Order
 

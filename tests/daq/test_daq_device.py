@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from devices.core.errors import BadValueError, ConfigurationError, NotAllowedErr
 from devices.daq.device import DaqNode
 from devices.daq.events import BIN_COUNTS
 from devices.drivers.pff import MARK, PRODUCTS, Stamp, encode_header
-from tests.support.running import running, until
+from tests.support.running import running
+from tests.support.running import until as until_soon
+
+until = partial(until_soon, seconds=20.0)
 
 SECOND = 1_753_000_000  # UTC, when TAI was 37 s ahead
 TAI = (SECOND + 37) % 1024
@@ -137,7 +141,7 @@ def test_a_pedestal_is_the_mean_of_each_pixel(tmp_path: Path) -> None:
         await until(lambda: "images" in device.operations.status(done)["message"], "it has begun")
         recorder.write(1, "img16", *(movie(number, 40) for number in range(100)))
         recorder.write(3, "img16", *(movie(number, 60) for number in range(50)))
-        await until(lambda: device.operations.status(done)["state"] == "DONE", "the pedestal", 10.0)
+        await until(lambda: device.operations.status(done)["state"] == "DONE", "the pedestal")
         assert device.operations.status(done)["result"] == {"modules": {"1": 100, "3": 50}}
         first = device.shown["1"]
         assert (first.pedestal.value[0, 0], first.pedestal.value[3, 7]) == (40.0, 290.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -117,7 +118,7 @@ async def served(limits: Limits | None = None, *, begun: bool = True, **settings
 def run(test: Callable[[Served], Awaitable[None]], limits: Limits | None = None, **settings: Any) -> None:
     async def work() -> None:
         async with served(limits, **settings) as found:
-            await asyncio.wait_for(test(found), 30.0)
+            await asyncio.wait_for(test(found), 90.0)
 
     asyncio.run(work())
 
@@ -211,6 +212,7 @@ def test_an_interval_gives_the_newest_of_each_module_and_product() -> None:
                 seen.setdefault((image.module_id, image.type), []).append(image.frame_number)
 
         reading = asyncio.create_task(read())
+        began = time.monotonic()
         for number in range(100):
             for module in range(1, 17):
                 found.node.publish(movie(number, module))
@@ -218,9 +220,10 @@ def test_an_interval_gives_the_newest_of_each_module_and_product() -> None:
             await asyncio.sleep(0.01)
         await until(lambda: len(seen) == 17, "each kind was seen")
         reading.cancel()
+        most = (time.monotonic() - began) / 0.2 + 2.0
         for numbers in seen.values():
-            # Of more than a second's images every 0.2 s one: about six, the same for the first and the last module.
-            assert 3 <= len(numbers) <= 12 and numbers == sorted(numbers)
+            # Of more than a second's images every 0.2 s one, the same for the first and the last module.
+            assert 3 <= len(numbers) <= most and numbers == sorted(numbers)
         counts = [len(numbers) for numbers in seen.values()]
         assert max(counts) - min(counts) <= 1
 
@@ -359,12 +362,12 @@ def test_a_slow_client_is_told_what_it_lost_and_disturbs_nobody() -> None:
                 received += 1
 
         reading = asyncio.create_task(read())
-        for number in range(1, 20_001):
+        for number in range(1, 6001):
             found.node.publish(movie(number))
             if number % 20 == 0:
                 await asyncio.sleep(0)
-                await until(lambda sent=number: received >= sent - 400, "the quick one keeps up", 20.0)
-        await until(lambda: received == 20_001, "the quick one has all", 20.0)
+                await until(lambda sent=number: received >= sent - 80, "the quick one keeps up", 20.0)
+        await until(lambda: received == 6001, "the quick one has all", 20.0)
         reading.cancel()
         lost = max(reader.dropped for reader in found.node.readers)
         assert lost > 1000
@@ -373,7 +376,7 @@ def test_a_slow_client_is_told_what_it_lost_and_disturbs_nobody() -> None:
             told = (await slow.read()).message
         assert told == f"{lost} frames were dropped: this client is too slow"
 
-    run(test, Limits(max_read_queue_size=500))
+    run(test, Limits(max_read_queue_size=100))
 
 
 async def _first(found: Served, call: Any) -> int:

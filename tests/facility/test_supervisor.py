@@ -266,7 +266,7 @@ def test_a_server_that_cannot_start_is_named_with_its_reason(tmp_path: Path) -> 
     facility = write_facility(tmp_path, free_port(), programs={"heater": [*_heater(), "--fail"]})
     running = Up(facility, tmp_path / "state")
     try:
-        wait_for(lambda: running.output.count("the heater is upside down") > 2, 10.0, "it is tried again, and told")
+        wait_for(lambda: running.output.count("the heater is upside down") > 2, 30.0, "it is tried again, and told")
         assert not any(line.startswith("READY") for line in running.output.splitlines())
     finally:
         running.end()
