@@ -82,7 +82,9 @@ class RunningServices:
         try:
             while True:
                 try:
-                    service = _factory(wanted.kind)(self._device, wanted.options)
+                    # In a thread: libraries are imported, and the loop goes on meanwhile.
+                    factory = await asyncio.to_thread(_factory, wanted.kind)
+                    service = factory(self._device, wanted.options)
                     await service.start()
                 except DiptychError as error:
                     service = None

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.core.errors import BadValueError, ProtocolError
-from devices.drivers.detector_image import read_limited
+from devices.drivers.limited_file import read_limited
 
 HEADER_LINES = 4
 MAX_FILE_BYTES = 64 << 20

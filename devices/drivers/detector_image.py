@@ -15,9 +15,7 @@ import base64
 import contextlib
 import hashlib
 import io
-import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +26,7 @@ import tifffile
 from fabio.compression import decByteOffset
 from numpy.typing import NDArray
 
-from devices.core.errors import BadValueError, ProtocolError
+from devices.core.errors import ProtocolError
 from devices.drivers.image_header import (
     CBF_SECTION,
     MAX_HEADER_BYTES,
@@ -39,6 +37,7 @@ from devices.drivers.image_header import (
     folded,
     parse_date,
 )
+from devices.drivers.limited_file import read_limited
 from devices.drivers.plain_tiff import decode_plain_tiff
 
 MAX_FILE_BYTES = 256 << 20
@@ -97,27 +96,6 @@ def read_detector_image(path: str | Path, max_bytes: int = MAX_FILE_BYTES) -> De
         ProtocolError: the file is truncated, foreign, or holds something else than one frame of numbers.
     """
     return decode_detector_image(read_limited(path, max_bytes), str(path))
-
-
-def read_limited(path: str | Path, max_bytes: int) -> bytes:
-    """The content of a plain file of at most `max_bytes`.
-
-    Raises:
-        BadValueError: there is no such file, or it cannot be opened, or it is larger.
-    """
-    try:
-        # Asked for before the file is opened: to open a pipe is to wait for its writer.
-        status = os.stat(path)
-        if stat.S_ISREG(status.st_mode) and status.st_size <= max_bytes:
-            with open(path, "rb") as file:
-                return file.read(status.st_size)
-    except OSError as error:
-        raise BadValueError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # a NUL in the path
-        raise BadValueError(f"{str(path)!r} is not a path: {error}") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise BadValueError(f"{path} is not a plain file")
-    raise BadValueError(f"{path} has {status.st_size} bytes, more than {max_bytes} bytes")
 
 
 def decode_detector_image(data: bytes, name: str) -> DetectorImage:

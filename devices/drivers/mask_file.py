@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.core.errors import BadValueError, ProtocolError
-from devices.drivers.detector_image import MAX_FILE_BYTES, MAX_PIXELS, decode_detector_image, read_limited
+from devices.drivers.detector_image import MAX_FILE_BYTES, MAX_PIXELS, decode_detector_image
+from devices.drivers.limited_file import read_limited
 
 _MAGIC = b"M\0\0\0A\0\0\0S\0\0\0K\0\0\0"
 _HEADER_BYTES = 1024

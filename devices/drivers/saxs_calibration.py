@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from devices.core.errors import BadValueError, ConfigurationError
-from devices.drivers.detector_image import read_limited
 from devices.drivers.json_schema import checked, schema_of
+from devices.drivers.limited_file import read_limited
 from devices.pipelines.saxs_geometry import Geometry, Polarization
 from devices.pipelines.saxs_slice import SliceCut
 

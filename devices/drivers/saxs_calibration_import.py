@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from devices.core.errors import BadValueError, ConfigurationError, ProtocolError
-from devices.drivers.detector_image import read_limited
 from devices.drivers.json_schema import checked, schema_of
+from devices.drivers.limited_file import read_limited
 from devices.drivers.poni_file import calibration_entries, decode_poni
 from devices.drivers.saxs_calibration import MAX_FILE_BYTES, parse_calibration
 

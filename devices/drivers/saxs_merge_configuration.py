@@ -13,8 +13,8 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from devices.core.errors import BadValueError, ConfigurationError
-from devices.drivers.detector_image import read_limited
 from devices.drivers.json_schema import checked, schema_of
+from devices.drivers.limited_file import read_limited
 
 MAX_FILE_BYTES: Final = 1 << 20
 #: What stands behind the columns of image headers and of detector logs.

@@ -8,7 +8,7 @@ from typing import Any
 
 from devices.core.errors import BadValueError, ConfigurationError
 from devices.drivers.allowed_folders import AllowedFolders
-from devices.drivers.detector_image import read_limited
+from devices.drivers.limited_file import read_limited
 from devices.drivers.saxs_calibration import read_calibration
 from devices.saxs.results import Attachment
 from devices.saxs.run import MAX_MASK_BYTES

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from devices.core import Argument, command
 from devices.core.errors import BadValueError, ConfigurationError, DiptychError, NotAllowedError
 from devices.drivers.chi_file import write_whole
-from devices.drivers.detector_image import read_limited
 from devices.drivers.json_schema import schema_of
+from devices.drivers.limited_file import read_limited
 from devices.drivers.mask_file import decode_mask
 from devices.drivers.poni_file import encode_poni, poni_of
 from devices.drivers.saxs_calibration import parse_calibration

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from devices.core.errors import BadValueError, ConfigurationError, DiptychError, NotAllowedError
 from devices.drivers.allowed_folders import AllowedFolders
 from devices.drivers.beamline_log import MAX_BYTES, parse_beamline_log
-from devices.drivers.detector_image import read_limited
 from devices.drivers.detector_log import MAX_BYTES as MAX_DETECTOR_LOG_BYTES
 from devices.drivers.detector_log import Exposure, parse_detector_log
 from devices.drivers.image_header import ImageHeader, measured, read_image_header
+from devices.drivers.limited_file import read_limited
 from devices.drivers.log_cells import Column, column_of, plain_text, unique_names
 from devices.drivers.saxs_merge_configuration import IMAGE, IMAGE_LOG, LogTable, MergeConfiguration
 from devices.pipelines.saxs_merge import Log, TimeTable, is_counting, time_table

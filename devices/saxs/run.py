@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from devices.core.errors import BadValueError, ConfigurationError, NotAllowedError
 from devices.drivers.allowed_folders import AllowedFolders
 from devices.drivers.chi_file import write_whole
-from devices.drivers.detector_image import read_limited
+from devices.drivers.limited_file import read_limited
 from devices.drivers.mask_file import decode_mask
 from devices.drivers.saxs_calibration import Calibration, parse_calibration
 from devices.saxs.plan import Plan

@@ -9,7 +9,7 @@ from typing import Final
 from devices.core import Device
 from devices.core.errors import BadValueError, ConfigurationError
 from devices.daq.device import DaqNode
-from devices.drivers.detector_image import read_limited
+from devices.drivers.limited_file import read_limited
 from servers.daqdata.service import DaqDataService, ServiceSettings
 
 OPTIONS: Final = ("listen", "unix", "certificate", "key", "client_authority", "token_file")

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from devices.core.errors import BadValueError, ConfigurationError, NotConnectedError
-from devices.drivers.detector_image import read_limited
+from devices.drivers.limited_file import read_limited
 from servers.facility import DEFAULT_STATE_DIR, record
 from servers.facility.facility_file import Facility
 from servers.facility.place import facility_of, words_for

@@ -44,7 +44,7 @@ async def ready(device: SaxsDetector) -> None:
 
 async def watching(device: SaxsDetector, base: Path) -> None:
     """The queue's folder is watched: an image that nobody wants is passed over."""
-    await until(lambda: device.control.is_following, "the folder is watched")
+    await until(lambda: device.control.follower.is_following, "the folder is watched")
 
 
 def processed(device: SaxsDetector) -> int:
