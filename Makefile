@@ -6,7 +6,7 @@ FACILITY ?= dbconfig/demo.json
 BIN      := .venv/bin
 STAMP    := .venv/.installed
 
-.PHONY: up protos test test-long test-production lint bench soak web web-check screenshots clean
+.PHONY: up protos peers test test-long test-production lint bench soak web web-check screenshots clean
 
 up: $(STAMP)
 	@exec $(BIN)/diptych up $(FACILITY)
@@ -29,6 +29,10 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 	@mkdir -p build/protos && $(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=build/protos --pyi_out=build/protos protos/daq_data.proto
 	cmp build/protos/daq_data_pb2.py servers/daqdata/daq_data_pb2.py
+
+# Clients of other projects that tests drive, whose own demands on versions fit nothing else here.
+peers: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps panoseti-grpc==0.3.5
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
