@@ -144,19 +144,25 @@ def test_a_killed_database_is_back_with_everything_in_it(facility: Facility) -> 
 
 def test_limits_changed_by_a_client_hold_after_a_restart(facility: Facility) -> None:
     script = """
-import tango
+import sys, tango
 proxy = tango.DeviceProxy("cryo/cryocon/1")
 config = proxy.get_attribute_config("temperature_b")
-config.alarms.max_alarm = "2.5"
+config.alarms.max_alarm = sys.argv[1]
 proxy.set_attribute_config(config)
 """
-    assert facility.run(Path(sys.executable).name, "-c", script).returncode == 0
+    assert facility.run(Path(sys.executable).name, "-c", script, "2.5").returncode == 0
     wait_until(lambda: "temperature_b" in facility.run("diptych", "get", "cryo/cryocon/1/alarm_summary").stdout, 5.0)
     facility.child("serve", "cryocon").send_signal(signal.SIGKILL)
     wait_until(
         lambda: "temperature_b" in facility.run("diptych", "get", "cryo/cryocon/1/alarm_summary").stdout,
         15.0,
         "the limit comes from the database",
+    )
+    assert facility.run(Path(sys.executable).name, "-c", script, "Not specified").returncode == 0
+    wait_until(
+        lambda: "temperature_b" not in facility.run("diptych", "get", "cryo/cryocon/1/alarm_summary").stdout,
+        15.0,
+        "the limit is gone",
     )
 
 
