@@ -80,6 +80,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "images": _module("images"),
     "panels": _module("panels"),
     "alarms": _module("alarms"),
+    "daq": _module("daq"),
     "daq_decode": _module("daq_decode"),
 }
 
