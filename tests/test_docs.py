@@ -314,7 +314,7 @@ def test_the_port_table_is_the_real_one(demo: Facility) -> None:
     assert shown == {**DEFAULT_PORTS, **simulators}
 
 
-@pytest.mark.parametrize("name", ["CryoCon", "SaxsDetector", "EpicsMirror"])
+@pytest.mark.parametrize("name", ["CryoCon", "SaxsDetector", "DaqNode", "EpicsMirror"])
 def test_the_properties_of_an_instrument_exist(demo: Facility, name: str) -> None:
     known = {field.name for field in fields(device_class(demo.classes[name]).properties_class)}
     cells = [row[0] for row in rows(ROOT / "docs" / "user-guide.md", name)]
