@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from devices.core.errors import BadValueError
 from servers.command_group import OneLineCommand
 
 if TYPE_CHECKING:
+    from devices.core.errors import BadValueError
     from devices.saxs.merge_job import Merged, MergeJob, Results
 
 HELP: Final = {"help_option_names": ["-h", "--help"]}
@@ -61,7 +61,7 @@ def merge(
 ) -> None:
     """Join the images below DIR with logs, each image at the middle of its exposure."""
     if len(logs) > len(LOGS):
-        raise BadValueError(f"{len(logs)} logs: at most {len(LOGS)} on the command line; more in a configuration, -C")
+        raise _wrong(f"{len(logs)} logs: at most {len(LOGS)} on the command line; more in a configuration, -C")
     document = _document(conf)
     tables: list[dict[str, Any]] = [
         {"Name": name, "TimeEpoch": epoch, "Files": [{"LocalPath": str(log.absolute())}]}
@@ -72,7 +72,7 @@ def merge(
         sync = {"FirstImageCorrelation": syncfirst, "ZeroImageCorrelation": synczero}
         tables[0] = {**tables[0], **sync}
     elif syncfirst or synczero:
-        raise BadValueError("--syncfirst and --synczero need a log with the shutter")
+        raise _wrong("--syncfirst and --synczero need a log with the shutter")
     document["LogDataTables"] = tables
     if timeoffset is not None:
         document["TimeOffset"] = timeoffset
@@ -82,7 +82,7 @@ def merge(
     options |= {key: True for key, wanted in (("IncludeCHI", includechi), ("IncludeTIF", includetif)) if wanted}
     if outfile is not None:
         if outfile.suffix not in FORMATS:
-            raise BadValueError(
+            raise _wrong(
                 f"{outfile}: a file of .csv, .json, .hdf or .xlsx, not {outfile.suffix or 'without any'}"
             )
         document["OutputFormats"] = {FORMATS[outfile.suffix]: True}
@@ -170,3 +170,9 @@ def _merged(job: MergeJob, *, shows: bool) -> Merged:
                 console.print(text, markup=False, highlight=False, soft_wrap=True)
 
         return run(job, report)
+
+
+def _wrong(text: str) -> BadValueError:
+    from devices.core.errors import BadValueError  # with numpy behind it: not for who asks for help only
+
+    return BadValueError(text)

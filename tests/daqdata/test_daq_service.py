@@ -349,6 +349,7 @@ def test_what_is_uploaded_is_streamed_and_what_is_malformed_is_refused() -> None
     run(test)
 
 
+@pytest.mark.long
 def test_a_slow_client_is_told_what_it_lost_and_disturbs_nobody() -> None:
     async def test(found: Served) -> None:
         slow, quick = found.stream(), found.stream()

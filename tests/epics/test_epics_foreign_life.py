@@ -126,6 +126,7 @@ def test_a_device_whose_reads_hang_delays_no_other_of_its_server(server: Foreign
         server.proxy(ONE).Stall(0.0)
 
 
+@pytest.mark.long
 def test_a_device_that_comes_up_late_is_served_then_and_again_after_it_hung(tmp_path: Path) -> None:
     late = ForeignServer()
     mirrored = Mirror(config_from(tmp_path / "lab.devices.yaml", _line(late, late.device, "LATE:")))

@@ -188,6 +188,7 @@ def test_a_camera_that_is_away_is_marked_by_the_process_too(camera: Camera, mirr
     until(lambda: pva.get("CAM:Mask_RBV").alarm.severity == 0, "it is back", 20.0)
 
 
+@pytest.mark.long
 def test_the_process_ends_with_a_mirror_that_was_killed(camera: Camera) -> None:
     script = f"""
 import sys, time

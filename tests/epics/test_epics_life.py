@@ -79,6 +79,7 @@ def test_a_server_that_hangs_is_noticed_and_good_again_when_it_goes_on(server: T
         until(lambda: client.read("PLAIN1:Temperature").data[0] == 99.0, "events flow again", 2.0)
 
 
+@pytest.mark.long
 def test_a_restart_between_two_pings_is_noticed(server: TangoServer, monkeypatch: pytest.MonkeyPatch) -> None:
     from servers.epics import linkwatch
 
@@ -227,6 +228,7 @@ def test_a_clean_stop_leaves_no_port_and_no_thread(server: TangoServer) -> None:
         assert client.read("PLAIN1:Temperature").data[0] == 78.0
 
 
+@pytest.mark.long
 def test_a_stop_does_not_wait_for_a_server_that_hangs_for_long(server: TangoServer) -> None:
     with mirror(config_for(server)) as mirrored:
         server.hang(hanging=True)

@@ -202,6 +202,7 @@ print(json.dumps([done, 0.5 < took < 3, epics.caget("SAXS9:IntegrateFile:Status"
     assert json.loads(out.splitlines()[-1]) == [1, True, "DONE", f"{LONG_NAME}#0.6"]
 
 
+@pytest.mark.long
 def test_a_server_killed_in_mid_operation_fails_the_put() -> None:
     with tango_server() as server, mirror(config_for(server)) as mirrored, RawClient(mirrored.ca.port) as client:
         channel, status = client.channel("SAXS9:IntegrateFile"), client.channel("SAXS9:IntegrateFile:Status")
@@ -229,6 +230,7 @@ def test_a_server_killed_in_mid_operation_fails_the_put() -> None:
         assert b"does not answer" in bytes(answer.error_message)
 
 
+@pytest.mark.long
 def test_an_operation_goes_on_when_its_server_hangs_for_a_while(server: TangoServer, channels: RawClient) -> None:
     channels.send(channels.channel("SAXS9:IntegrateFile").write(f"{LONG_NAME}#6".encode(), notify=True))
     running = channels.channel("SAXS9:IntegrateFile:Status")

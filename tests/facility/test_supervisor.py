@@ -163,6 +163,7 @@ def test_every_socket_of_the_facility_is_on_loopback(bench: Up) -> None:
     assert addresses == {"127.0.0.1"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_however_the_supervisor_ends(tmp_path: Path, number: signal.Signals) -> None:
     port = free_port()

@@ -82,8 +82,8 @@ def test_a_severity_comes_with_the_time_of_the_hardware_and_nan_is_a_value(
     plain = server.proxy(server.plain)
     with Recording(mirrored.ca.port) as recording:
         recording.follow(list_of(mirrored))
-        recording.until("PLAIN1:Temperature", lambda newest: newest.value == 77.25, "the first value")
-        later = time.time() + 5.0
+        first = recording.until("PLAIN1:Temperature", lambda newest: newest.value == 77.25, "the first value")
+        later = max(time.time(), first.time_ns / NANOSECONDS) + 5.0
         plain.Publish(f'{{"value": 320.5, "quality": "WARNING", "time": {later}}}')
         minor = recording.until("PLAIN1:Temperature", lambda newest: newest.value == 320.5, "a warning")
         assert (minor.severity, minor.is_connected) == (1, True)

@@ -210,6 +210,7 @@ def test_while_the_server_is_away_everything_is_disconnected_and_comes_back(serv
     expect(page.get_by_text("9.876 K")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_server_that_is_silent_is_taken_for_dead(serve: Serve, visit: Visit) -> None:
     server = serve(main=panel(widget("textupdate", 10, 10, 200, 30, pv_name="T")))
     server.put("T", **TEMPERATURE)

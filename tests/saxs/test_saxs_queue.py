@@ -203,6 +203,7 @@ def test_a_feeder_speaks_of_the_queues_own_folder_only(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_costs_no_image(tmp_path: Path) -> None:
     base = folder(tmp_path)
     for number in range(120):
@@ -381,6 +382,7 @@ def test_what_has_a_result_is_passed_over_when_files_are_not_overwritten(tmp_pat
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_ten_thousand_images_are_integrated_again_in_flat_memory(tmp_path: Path) -> None:
     base = folder(tmp_path)
     first = image(base / "data" / "0" / "first.tif")

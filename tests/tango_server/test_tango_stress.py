@@ -83,6 +83,7 @@ def subscribe_and_wait(address: str, ready: Queue[int]) -> None:
     time.sleep(600.0)
 
 
+@pytest.mark.long
 def test_a_client_that_stops_reading_does_not_stop_the_server(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with serving("tests.support.stress:Stress", "test/stress/1", folder=tmp_path) as server:

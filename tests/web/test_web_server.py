@@ -103,6 +103,7 @@ def test_who_may_connect(host: str, origin: str | None, allowed: bool) -> None:
     assert is_own_host("127.5.6.7", [])
 
 
+@pytest.mark.long
 def test_a_killed_server_shows_as_disconnected_and_comes_back(site: Site) -> None:
     async def work() -> None:
         async with connected(site, "ALL1:Gain") as page:
