@@ -192,7 +192,8 @@ def test_a_second_facility_of_the_same_names_is_refused_before_it_changes_anythi
 def test_servers_that_run_are_not_removed(site: Site) -> None:
     answer = site.facility.run("diptych", "register", "dbconfig/demo.json", "--remove")
     assert answer.returncode == 1
-    assert "these servers of demo.json run: cryocon, saxs, daq, mirror, alarms, health; stop them first" in answer.stderr
+    servers = "cryocon, saxs, daq, mirror, alarms, health"
+    assert f"these servers of demo.json run: {servers}; stop them first" in answer.stderr
     assert DEVICE in site.diptych("ls")
 
 
