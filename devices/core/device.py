@@ -336,7 +336,7 @@ class Device(Component):
             live: LivePipeline[Any, Any] = LivePipeline(item, self)
             self.pipelines[name] = live
             for timing in (item.seconds, item.rate):
-                self.add_attribute(LiveAttribute(timing.spec, self))
+                self.add_attribute(LiveAttribute(timing.spec, self, initial=timing.initial))
             spec = item.command_spec()
             if spec is not None:
                 work = live.as_operation if spec.kind == "operation" else live.as_command

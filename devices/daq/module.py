@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NANOSECONDS = 1e9
 COUNTER = 1 << 16
+NONE_YET = np.zeros((32, 32))
 
 
 class Module(Part["DaqNode"]):
@@ -39,8 +40,12 @@ class Module(Part["DaqNode"]):
     )
     desynced = attribute(int, initial=0, doc="Frames whose White Rabbit time could not be used")
     lost = attribute(int, initial=0, doc="Packets of module {key} that are missing by their numbers")
-    pedestal = attribute(float, shape=(32, 32), unit="count", doc="Mean of each pixel, by calibrate_pedestal")
-    pedestal_sigma = attribute(float, shape=(32, 32), unit="count", doc="Its standard deviation in one image")
+    pedestal = attribute(
+        float, shape=(32, 32), unit="count", initial=NONE_YET, doc="Mean of each pixel, by calibrate_pedestal; 0 before"
+    )
+    pedestal_sigma = attribute(
+        float, shape=(32, 32), unit="count", initial=NONE_YET, doc="Its standard deviation in one image"
+    )
 
     def __init__(self, device: DaqNode, key: str) -> None:
         super().__init__(device, key)
