@@ -143,7 +143,7 @@ def test_a_pipeline_times_itself() -> None:
             assert device.attributes["wait_rate"].spec.unit == "1/s"
             await device.run("wait", {"seconds": 0.05})
             assert 0.05 <= device.attributes["wait_seconds"].value < 0.5
-            assert device.attributes["wait_rate"].reading.value is None, "one run has no rate"
+            assert device.attributes["wait_rate"].value == 0.0, "one run has no rate"
             await device.run("wait", {"seconds": 0.05})
             assert 2.0 < device.attributes["wait_rate"].value <= 20.0
 
@@ -172,7 +172,7 @@ def test_an_error_of_the_mathematics_keeps_its_class_and_publishes_nothing(execu
             with pytest.raises(ZeroDivisionError, match=r"no flat field for \(299, 400\)"):
                 await device.fail()
             assert device.flat.reading.reason == "no value yet"
-            assert device.attributes["fail_seconds"].reading.value is None
+            assert device.attributes["fail_seconds"].value == 0.0
             assert await device.run("brightest") == 60_000.0
 
     asyncio.run(scenario())
