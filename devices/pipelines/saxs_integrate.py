@@ -80,13 +80,15 @@ class Integrator:
             pattern_type = np.min_scalar_type(max(len(patterns) - 1, 0))
             self._layers.append(_Layer(first.astype(first_type), pattern.astype(pattern_type), weights))
 
-    def integrate(self, image: NDArray[Any]) -> Profile:
+    def integrate(self, image: NDArray[Any], *, spread: bool = False) -> Profile:
         """The azimuthal mean of a frame.
 
         Args:
             image: (rows, columns) of the geometry, integer or real; pixels that are not finite count as masked.
+            spread: whether sigma is how much the pixels of a bin differ, instead of their counting error.
         Returns:
-            The profile. With S the sum over a bin and A its area in pixels, intensity = S / A, sigma = sqrt(S) / A.
+            The profile. With S the sum over a bin and A its area in pixels, intensity = S / A, sigma = sqrt(S) / A by
+            Poisson; as spread, the square root of the mean of (pixel - intensity)^2 in the bin.
         Raises:
             ValueError: the frame has another shape, or is not made of real numbers.
         """
@@ -104,7 +106,12 @@ class Integrator:
         sums = self._sums(image, self._gain)
         with np.errstate(divide="ignore", invalid="ignore"):
             intensity = sums / counts
-            sigma = self.geometry.oversampling * np.sqrt(sums) / counts
+            if spread:
+                gain = None if self._gain is None else self._gain**2
+                squares = self._sums(np.square(image, dtype=np.float64), gain) / counts
+                sigma = np.sqrt(np.maximum(squares - intensity**2, 0.0))
+            else:
+                sigma = self.geometry.oversampling * np.sqrt(sums) / counts
         return Profile(self.geometry.q(), intensity, sigma)
 
     def _sums(self, image: NDArray[Any], gain: NDArray[np.float64] | None) -> NDArray[np.float64]:

@@ -112,7 +112,9 @@ class QueueControl:
 
     async def new_queue(self, calibration: Mapping[str, Any], masks: Sequence[Attachment], source: str = "") -> None:
         """Begin a queue; one that runs is aborted and replaced. A wrong calibration leaves it as it is."""
-        run = await asyncio.to_thread(new_run, self._new_folder(), self.allowed, calibration, masks, source)
+        run = await asyncio.to_thread(
+            new_run, self._new_folder(), self.allowed, calibration, masks, source, spread=self._given.errors == "spread"
+        )
         await asyncio.to_thread(run.save)
         await self._replace(run, is_new=True)
 

@@ -36,12 +36,15 @@ class Plan:
     Args:
         masks: for each of the calibration's masks the masked pixels, (rows, columns), or None.
         subject: what errors call the calibration.
+        spread: whether errors of curves against q are how much the pixels of a bin differ, and not by Poisson.
     Raises:
         ConfigurationError: a mask does not fit the geometry.
     """
 
-    def __init__(self, calibration: Calibration, masks: Sequence[Mask], subject: str = "calibration") -> None:
-        self.calibration, self._subject = calibration, subject
+    def __init__(
+        self, calibration: Calibration, masks: Sequence[Mask], subject: str = "calibration", *, spread: bool = False
+    ) -> None:
+        self.calibration, self._subject, self._spread = calibration, subject, spread
         steps = [
             self._radial(index, entry, mask)
             for index, (entry, mask) in enumerate(zip(calibration.masks, masks, strict=True))
@@ -86,7 +89,7 @@ class Plan:
         radial = Integrator(entry.geometry, mask, polarization)
 
         def by_q(image: NDArray[Any]) -> Curve:
-            found = radial.integrate(image)
+            found = radial.integrate(image, spread=self._spread)
             parameters = integral_parameters(found.q, found.intensity, entry.q_start, entry.q_stop)
             return Curve(
                 "Radial", index, entry.settings, found.q, found.intensity, found.sigma, RADIAL_LABELS, parameters

@@ -11,6 +11,14 @@ from devices.drivers.detector_image import MAX_FILE_BYTES
 OUTPUTS = ("hdf5", "chi", "both", "none")
 
 
+ERRORS = ("poisson", "spread")
+
+
+def _known_error(text: str) -> None:
+    if text not in ERRORS:
+        raise BadValueError(f"{text!r} is none of {', '.join(ERRORS)}")
+
+
 def _known_output(text: str) -> None:
     if text not in OUTPUTS:
         raise BadValueError(f"{text!r} is none of {', '.join(OUTPUTS)}")
@@ -31,6 +39,7 @@ class SaxsProperties(Properties):
         False, doc="Look for new images again and again: for file systems that other machines write to"
     )
     attempts: int = setting(5, doc="How often an unreadable file is tried before it is given up", limits=(1, 1000))
+    errors: str = setting("poisson", doc="Of curves against q: poisson, or spread of the pixels", check=_known_error)
     outputs: str = setting("hdf5", doc="What is written of each image: hdf5, chi, both or none", check=_known_output)
     relative_output: str = setting("../work", doc="The folder of results, seen from the folder of an image")
     output_folder: str = setting("", doc="The folder of all results instead; absolute")

@@ -45,6 +45,7 @@ class Run:
         started: s since 1970.
         covers_all: images that were there before the run began belong to it, too.
         is_closed: no more images are taken.
+        spread: whether errors are how much the pixels of a bin differ, and not by Poisson.
         source: the calibration file that the server read by itself; empty: the calibration came from a client.
     """
 
@@ -58,6 +59,7 @@ class Run:
     covers_all: bool = False
     is_closed: bool = False
     source: str = ""
+    spread: bool = False
 
     @property
     def calibration(self) -> Calibration:
@@ -80,7 +82,7 @@ class Run:
             ConfigurationError, BadValueError, ProtocolError: calibration or masks are wrong.
         """
         calibration = self.calibration
-        return Plan(calibration, decoded_masks(calibration, self.attachments), self.subject)
+        return Plan(calibration, decoded_masks(calibration, self.attachments), self.subject, spread=self.spread)
 
     def save(self) -> None:
         """Keep the run on disk, for workers and for a restart."""
@@ -96,6 +98,7 @@ class Run:
             "covers_all": self.covers_all,
             "is_closed": self.is_closed,
             "source": self.source,
+            "spread": self.spread,
         }
         write_whole(self.folder / DESCRIPTION, json.dumps(description).encode())
 
@@ -110,6 +113,8 @@ def new_run(
     document: Mapping[str, Any],
     attachments: Sequence[Attachment] = (),
     source: str = "",
+    *,
+    spread: bool = False,
 ) -> Run:
     """A run for a calibration that came from a client.
 
@@ -144,7 +149,7 @@ def new_run(
         except (BadValueError, NotAllowedError) as error:
             raise ConfigurationError("calibration", [f"Masks[{index}].MaskFile: {error}"]) from error
     real = AllowedFolders([base, *allowed.folders[1:]])
-    return Run(folder, base, real, images, dict(document), tuple(given), time.time(), source=source)
+    return Run(folder, base, real, images, dict(document), tuple(given), time.time(), source=source, spread=spread)
 
 
 def kept_run(folder: Path) -> Run | None:
@@ -174,6 +179,7 @@ def kept_run(folder: Path) -> Run | None:
             bool(description["covers_all"]),
             bool(description["is_closed"]),
             str(description["source"]),
+            bool(description.get("spread", False)),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise BadValueError(f"{file} cannot be read: {error!r}") from error

@@ -101,6 +101,18 @@ def test_sigma_is_the_scatter_of_counting_noise() -> None:
     assert np.mean(scatter[filled] / sigma[filled]) == pytest.approx(1.0, abs=0.04)
 
 
+def test_as_spread_sigma_is_how_much_the_pixels_of_a_ring_differ() -> None:
+    image = np.random.default_rng(4).integers(-50, 5000, GEOMETRY.image_size, np.int32)
+    found = Integrator(GEOMETRY, MASK).integrate(image, spread=True)
+    sums, counts = reference(image, MASK, GEOMETRY)
+    squares, _ = reference(image.astype(np.int64) ** 2, MASK, GEOMETRY)
+    full = counts > 0
+    expected = np.sqrt((squares[full] / counts[full] - (sums[full] / counts[full]) ** 2).astype(float))
+    np.testing.assert_allclose(found.sigma[full], expected, rtol=1e-6, atol=1e-6)
+    flat = Integrator(GEOMETRY, MASK).integrate(np.full(GEOMETRY.image_size, 7, np.int32), spread=True)
+    np.testing.assert_allclose(flat.sigma[full], 0.0, atol=1e-6)
+
+
 def test_masked_rings_are_empty_bins_and_shift_nothing() -> None:
     geometry = replace(GEOMETRY, tilt_degrees=0.0)
     q = q_map(geometry)

@@ -20,6 +20,7 @@ import pytest
 from devices.core import DeviceState
 from devices.core.errors import ConfigurationError, NotAllowedError
 from devices.drivers.chi_file import read_chi
+from devices.pipelines.saxs_integrate import Integrator
 from devices.saxs import SaxsDetector
 from devices.saxs.results import Attachment
 from tests.saxs.beamline import (
@@ -118,6 +119,22 @@ def test_the_hdf5_file_has_a_row_for_every_image(tmp_path: Path) -> None:
             np.testing.assert_allclose(row, EXPECTED.intensity * (1, 2, 5)[int(name[1])], rtol=1e-12)
         assert curves["I1"].shape == (3,)
         assert curves["I"].attrs["uncertainties"] == "Idev"
+
+
+def test_errors_are_by_poisson_or_the_spread_of_pixels(tmp_path: Path) -> None:
+    base = folder(tmp_path)
+    image(base / "data" / "a.tif")
+    expected = Integrator(DETECTOR.geometry, DETECTOR.mask).integrate(FRAME, spread=True)
+
+    async def run() -> None:
+        async with running(detector(base, errors="spread")) as device:
+            await ready(device)
+            await begin(device)
+            await device.control.read_folder()
+            await until(lambda: processed(device) == 1, "the image")
+        np.testing.assert_array_equal(read_chi(base / "work" / "a.chi")[1][2], expected.sigma)
+
+    asyncio.run(run())
 
 
 def test_images_of_one_name_in_two_folders_have_two_results(tmp_path: Path) -> None:
