@@ -123,7 +123,7 @@ def shown(camera: Camera) -> dict[str, Any]:
 
 async def ended(camera: Camera, run_id: str) -> dict[str, Any]:
     await until(lambda: status(camera, run_id)["state"] in ("DONE", "FAILED", "ABORTED"), "the operation ends")
-    await until(lambda: run_id not in [run.id for run in camera.operations.active])
+    await until(lambda: run_id not in camera.operations._tasks, "and is shown")
     return status(camera, run_id)
 
 
