@@ -32,7 +32,6 @@ from devices.saxs.run import Run, kept_run, new_run
 
 log = logging.getLogger(__name__)
 
-RETRY_S: Final = 0.5  # for a folder that is away
 MOST_ENTRIES: Final = 10_000  # of a folder that is listed
 MAX_WORKERS: Final = 64
 
@@ -43,6 +42,7 @@ class QueueControl:
     Args:
         integrate: has a batch done in a worker: run folder, jobs, whether text files are written.
         tell: called with every batch that was done.
+        tell_queue: called when a queue has begun or ended, whoever asked for that.
         tell_folder: called with what is wrong with the folder of the images; "" when all is well.
         is_watching: whether images that appear in the folder are taken now.
     """
@@ -52,11 +52,12 @@ class QueueControl:
         properties: SaxsProperties,
         integrate: Callable[[str, Sequence[Job], bool], Awaitable[Batch]],
         tell: Callable[[Batch], None],
+        tell_queue: Callable[[], None],
         tell_folder: Callable[[str], None],
         is_watching: Callable[[], bool],
     ) -> None:
         self._given = properties
-        self._integrate, self._tell = integrate, tell
+        self._integrate, self._tell, self._tell_queue = integrate, tell, tell_queue
         self.allowed = AllowedFolders([Path(properties.folder), *map(Path, properties.allowed_folders)])
         self.queue: ImageQueue | None = None
         self.merging = Merge()
@@ -142,6 +143,7 @@ class QueueControl:
         """End the queue within one image; there is none afterwards."""
         async with self._changing:
             await self._end(drop=True)
+        self._tell_queue()
 
     async def new_file(self, path: str) -> None:
         """A feeder says that an image is complete; one outside of the queue's folder is no concern of the queue."""
@@ -312,6 +314,7 @@ class QueueControl:
         self._following = asyncio.create_task(
             self.follower.follow(queue, is_new=is_new), name=f"images of {run.images}"
         )
+        self._tell_queue()
 
     async def _end(self, *, drop: bool) -> None:
         """End the queue; `drop`: for good."""

@@ -19,8 +19,9 @@ from devices.saxs.editing import CalibrationEditing, Document
 from devices.saxs.folder_watch import check_folder
 from devices.saxs.merging import Merging
 from devices.saxs.properties import SaxsProperties
-from devices.saxs.readings import _text
+from devices.saxs.readings import path_text
 from devices.saxs.results import ImageCurves
+from devices.saxs.run import Run
 
 #: How often curves and counters are published at most, s; and the image.
 CURVE_PERIOD: Final = 0.04
@@ -69,15 +70,20 @@ class SaxsDetector(CalibrationEditing, Merging):
         self.watching.publish(given.watch)
         self.watching.publish_setpoint(given.watch)
         self.control = QueueControl(
-            given, self._integrate, self._tell, self._tell_folder, lambda: bool(self.watching.value)
+            given,
+            self._integrate,
+            self._tell,
+            self._show_queue,
+            lambda problem: self.set_fault("folder", problem),
+            lambda: bool(self.watching.value),
         )
+        self._run_shown: Run | None = None
         self._processed = 0
         self._calibration_asked: str | None = None
         self._calibrating = asyncio.Lock()
         self._latest: tuple[ImageDone, ImageCurves] | None = None
         self._frame: Any = None
         self._frame_at = 0.0
-        self._folder_problem = ""
         self.add_poll(self.poll_queue, CURVE_PERIOD, "showing results")
         self.add_poll(self.poll_state, 0.5, "looking after the queue")
 
@@ -89,14 +95,13 @@ class SaxsDetector(CalibrationEditing, Merging):
                 self._calibration_asked = self.calibration_file.spec.datatype.convert(kept, "calibration_file kept")
                 if await self.control.resume():
                     self.log.info("the queue of before the restart goes on")
-                    self._show_queue("")
                     self.calibration_file.publish_setpoint(self._calibration_asked)
                     return
             if self.control.queue is None:
                 if self.properties.begins_alone or self._calibration_asked:
                     await self._calibrate(self._calibration_asked)
             else:
-                self._show_queue(self.control.queue.run.source)
+                self._show_queue()
             self.calibration_file.publish_setpoint(self._calibration_asked)
 
     async def stop(self) -> None:
@@ -121,20 +126,22 @@ class SaxsDetector(CalibrationEditing, Merging):
         same = run is not None and (run.source, dict(run.document), list(run.attachments)) == (
             str(file), dict(document), masks,
         )  # fmt: skip
-        if not same:
+        if same:
+            self._show_queue()
+        else:
             await self.control.new_queue(document, masks, str(file))
-        self._show_queue(str(file))
 
-    def _show_queue(self, calibration: str) -> None:
-        """Publish what belongs to the queue that has just begun."""
+    def _show_queue(self) -> None:
+        """Publish what belongs to the queue that there is now; of none, that there is none."""
         run = self.control.run
-        assert run is not None
-        if (shown := (run.document, run.attachments)) != getattr(self, "_calibration_shown", None):
-            if hasattr(self, "_calibration_shown"):
-                self.forget_curves()
-            self._calibration_shown = shown
+        if run is None:
+            self.calibration_file.publish("")
+            return
+        before, self._run_shown = self._run_shown, run
+        if before is not None and (before.document, before.attachments) != (run.document, run.attachments):
+            self.forget_curves()
         self.publish_calibration(run.calibration, [each.filename for each in run.attachments])
-        self.calibration_file.publish(calibration)
+        self.calibration_file.publish(run.source)
         self.curves.publish(self.control.curves)
         self.queue_started.publish(run.started)
         self._latest = None
@@ -147,7 +154,6 @@ class SaxsDetector(CalibrationEditing, Merging):
         except ValueError as error:
             raise BadValueError(f"calibration: not JSON: {error}") from error
         await self.control.new_queue(document, ())
-        self._show_queue("")
 
     @command()
     async def close_queue(self) -> None:
@@ -158,7 +164,6 @@ class SaxsDetector(CalibrationEditing, Merging):
     async def abort_queue(self) -> None:
         """End the queue within one image; there is none until another one begins."""
         await self.control.abort_queue()
-        self.calibration_file.publish("")
 
     @operation()
     async def reintegrate_folder(self, run: Operation) -> dict[str, Any]:
@@ -233,7 +238,7 @@ class SaxsDetector(CalibrationEditing, Merging):
         peak = self.q_peak.reading.value  # None when it is INVALID
         ring = "no ring" if peak is None else f"the strongest ring at q = {peak:.4f} nm^-1"
         run.report(100.0, f"{name}: {bins} bins, {ring}")
-        return {"path": _text(real), "bins": bins, "q_peak": peak}
+        return {"path": path_text(real), "bins": bins, "q_peak": peak}
 
     async def _integrate(self, folder: str, jobs: Sequence[Job], writes_text: bool) -> Batch:
         now = time.monotonic()
@@ -254,11 +259,7 @@ class SaxsDetector(CalibrationEditing, Merging):
         for outcome in batch.outcomes:
             if isinstance(outcome, ImageFailed) and queue is not None and outcome.job.image in queue.failures:
                 self.log.warning("%s is given up: %s", outcome.job.image, outcome.why)
-                self.last_failure.publish(_text(f"{outcome.job.image}: {outcome.why}")[:4096])
-
-    def _tell_folder(self, problem: str) -> None:
-        self._folder_problem = problem
-        self.set_fault("folder", problem)
+                self.last_failure.publish(path_text(f"{outcome.job.image}: {outcome.why}")[:4096])
 
     async def poll_queue(self) -> None:
         """Show the newest results, not more often than anybody can look at them."""
@@ -281,9 +282,9 @@ class SaxsDetector(CalibrationEditing, Merging):
         lately = time.time() - RATE_SECONDS
         rate = 0.0 if queue is None else sum(each > lately for each in reversed(queue.finished)) / RATE_SECONDS
         self.image_rate.publish_change(rate)
-        self.queue_folder.publish_change("" if queue is None else _text(queue.run.images))
+        self.queue_folder.publish_change("" if queue is None else path_text(queue.run.images))
         self.queue_closed.publish_change(queue is None or queue.is_closed)
-        self.results_file.publish_change(_text(self.control.results_file or ""))
+        self.results_file.publish_change(path_text(self.control.results_file or ""))
         self.set_fault("results", self.control.problem)
         if queue is None:
             self.set_state(DeviceState.STANDBY, "there is no queue")

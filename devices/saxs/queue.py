@@ -12,6 +12,7 @@ from concurrent.futures import BrokenExecutor
 from typing import Final
 
 from devices.core.errors import BadValueError, reason
+from devices.pipelines.saxs_parameters import IntegralParameters
 from devices.saxs.batch import Batch, ImageDone, ImageFailed, Job, Version
 from devices.saxs.journal import Entry, Journal
 from devices.saxs.outputs import Outputs
@@ -243,10 +244,10 @@ class ImageQueue:
         self.finished.append(time.time())
         self._note(image, done.taken, done.parameters)
 
-    def _note(self, image: str, taken: float, parameters: Sequence[object]) -> None:
+    def _note(self, image: str, taken: float, parameters: Sequence[IntegralParameters | None]) -> None:
         for index, found in enumerate(parameters):
             if found is not None:
-                self.series.setdefault(f"R{index}", Series()).add(taken, os.path.basename(image), found)  # type: ignore[arg-type]
+                self.series.setdefault(f"R{index}", Series()).add(taken, os.path.basename(image), found)
 
     def _failed(self, image: str, why: str) -> Entry | None:
         """An image could not be integrated: it is tried later, or given up."""

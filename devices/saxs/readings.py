@@ -80,7 +80,7 @@ class SaxsReadings(Device):
 
     def publish_calibration(self, calibration: Calibration, mask_files: list[str]) -> None:
         geometry = calibration.geometry
-        self.mask_file.publish(_text(mask_files[0]) if mask_files else "")
+        self.mask_file.publish(path_text(mask_files[0]) if mask_files else "")
         self.beam_center_y.publish(geometry.beam_center[0])
         self.beam_center_x.publish(geometry.beam_center[1])
         self.distance.publish(geometry.distance_mm)
@@ -96,7 +96,7 @@ class SaxsReadings(Device):
     def publish_image(self, done: ImageDone, found: ImageCurves, frame: NDArray[Any] | None) -> None:
         """Show an image and the chosen one of its curves; `frame` None: the one before stays."""
         at, why = self._stamp(done), "the file does not say"
-        self.image_path.publish(_text(found.image), timestamp=at)
+        self.image_path.publish(path_text(found.image), timestamp=at)
         _publish_if_known(self.image_time, done.taken if done.has_own_time else None, at, why)
         _publish_if_known(self.exposure_time, done.exposure_seconds, at, why)
         if frame is not None:
@@ -170,6 +170,6 @@ def _publish_if_known(live: LiveAttribute[float], value: float | None, timestamp
         live.publish(value, timestamp=timestamp)
 
 
-def _text(path: object) -> str:
+def path_text(path: object) -> str:
     """A path as a text that can be sent: a file may have any bytes as its name."""
     return str(path).encode(errors="replace").decode()

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from devices.core import DeviceState
+from devices.core import DeviceState, Quality
 from devices.core.errors import ConfigurationError, NotAllowedError
 from devices.drivers.chi_file import read_chi
 from devices.pipelines.saxs_integrate import Integrator
@@ -350,6 +350,28 @@ def test_a_wrong_calibration_leaves_the_queue_as_it_is(tmp_path: Path) -> None:
                 await device.control.new_queue(calibration(), [turned])
             assert device.control.queue is before
             assert len(list((base / ".runs").iterdir())) == 1
+
+    asyncio.run(run())
+
+
+def test_whoever_begins_a_queue_its_calibration_is_shown_and_no_curve_of_the_one_before(tmp_path: Path) -> None:
+    base = folder(tmp_path)
+    image(base / "data" / "a.tif")
+    far = calibration()
+    far["Geometry"]["DedectorDistanceMM"] = 1234.5
+
+    async def run() -> None:
+        async with running(detector(base)) as device:
+            await ready(device)
+            await begin(device)
+            await device.control.read_folder()
+            await until(lambda: device.intensity.quality is Quality.VALID, "a curve")
+            # As the leash does it, beside the device's own commands.
+            await device.control.new_queue(far, [Attachment("mask.msk", mask_bytes())])
+            assert device.distance.value == 1234.5
+            assert device.intensity.quality is Quality.INVALID
+            counts = device.control.queue_counts()
+            assert counts is not None and device.queue_started.value == counts.started
 
     asyncio.run(run())
 
