@@ -7,9 +7,9 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from devices.core.errors import (
     AbortedError,
@@ -22,19 +22,14 @@ from devices.core.errors import (
 )
 from devices.daq.frame import Frame
 from devices.daq.hub import Hub, Reader, Wanted
+from devices.daq.sources.source import Source
 
 log = logging.getLogger(__name__)
 
-SETTLE_S: Final = 0.2  # a source that cannot begin says so within this time
+BEGIN_S: Final = 10.0  # until all sources see what comes
 STOP_S: Final = 2.0
 STALLED: Final = "Client timed out."
-
-
-class Source(Protocol):
-    """Where frames come from."""
-
-    async def run(self) -> None:
-        """Publish frames until cancelled; raises DiptychError when it cannot go on."""
+TOO_SLOW: Final = "Client is too slow:"
 
 
 @dataclass(frozen=True)
@@ -150,9 +145,13 @@ class Node:
             raise NotConnectedError("no source of frames is enabled")
         self.acquisition, self.problem = wanted, ""
         self._tasks = [asyncio.create_task(self._keep(each), name=type(each).__name__) for each in sources]
-        await asyncio.wait(self._tasks, timeout=SETTLE_S, return_when=asyncio.FIRST_COMPLETED)
-        if self.problem:
-            problem = self.problem
+        # No frame that comes after a client was told of success may be missed.
+        ready = asyncio.create_task(_all_ready(sources))
+        await asyncio.wait({ready, *self._tasks}, timeout=BEGIN_S, return_when=asyncio.FIRST_COMPLETED)
+        is_ready = ready.done()
+        ready.cancel()
+        if self.problem or not is_ready:
+            problem = self.problem or f"the sources of frames were not ready within {BEGIN_S:g} s"
             await self._stop_sources()
             raise NotConnectedError(problem)
 
@@ -222,7 +221,11 @@ class Node:
             if why is None:
                 raise
             task.uncancel()
-            raise (StalledError(why) if why == STALLED else AbortedError(f"{why} {reader.peer}")) from None
+            if why == STALLED:
+                raise StalledError(why) from None
+            if why == TOO_SLOW:
+                raise BusyError(f"{why} {reader.dropped} frames were dropped.") from None
+            raise AbortedError(f"{why} {reader.peer}") from None
         finally:
             watch.cancel()
             self.hub.leave(reader)
@@ -230,19 +233,21 @@ class Node:
             self._ends.pop(reader, None)
 
     async def _watch(self, reader: Reader) -> None:
-        """End the stream of a client that takes nothing any more: its connection may be dead."""
-        patience = self.limits.reader_timeout * self.limits.max_reader_dequeue_timeouts
+        """End the stream of a client that takes nothing, or whose queue stays full."""
+        limits = self.limits
+        stalled_s = limits.reader_timeout * limits.max_reader_dequeue_timeouts
+        full_s = limits.reader_timeout * limits.max_reader_enqueue_timeouts
         while True:
-            await asyncio.sleep(patience / 4)
-            if reader.sending_since is not None and time.monotonic() - reader.sending_since > patience:
+            await asyncio.sleep(min(stalled_s, full_s) / 4)
+            now = time.monotonic()
+            if reader.full_since is not None and now - reader.full_since > full_s:
+                self._ends[reader] = TOO_SLOW
+            elif reader.sending_since is not None and now - reader.sending_since > stalled_s:
                 self._ends[reader] = STALLED
-                self._streams[reader].cancel()
-                return
-
-    def is_too_slow(self, reader: Reader) -> bool:
-        """Whether a reader's queue has been full for longer than the limits allow."""
-        patience = self.limits.reader_timeout * self.limits.max_reader_enqueue_timeouts
-        return reader.full_since is not None and time.monotonic() - reader.full_since > patience
+            else:
+                continue
+            self._streams[reader].cancel()
+            return
 
     @property
     def readers(self) -> Sequence[Reader]:
@@ -265,6 +270,11 @@ class Node:
             await asyncio.wait(tasks, timeout=STOP_S)
 
 
+async def _all_ready(sources: Sequence[Source]) -> None:
+    for source in sources:
+        await source.ready.wait()
+
+
 class StalledError(DiptychError):
     """A client takes no frames any more."""
 
@@ -279,8 +289,3 @@ def check_interval(name: str, seconds: float, limits: Limits) -> None:
         raise RangeError(f"{name} = {seconds} s is outside [.., {limits.max_client_update_interval_seconds:g}] s")
     if seconds < limits.min_hp_io_update_interval_seconds:
         raise RangeError(f"{name} is below server minimum.")
-
-
-def drops(readers: Sequence[Reader]) -> Mapping[str, int]:
-    """Frames that each client lost, by peer."""
-    return {reader.peer: reader.dropped for reader in readers if reader.dropped}

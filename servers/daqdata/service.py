@@ -200,10 +200,6 @@ class DaqDataService:
                 await context.write(response)
                 reader.sending_since = None
                 reader.sent_one(frame)
-            if self._node.is_too_slow(reader):
-                await context.abort(
-                    grpc.StatusCode.RESOURCE_EXHAUSTED, f"Client is too slow: {reader.dropped} frames were dropped."
-                )
 
     async def _upload(self, requests: AsyncIterator[bytes], context: Context) -> Empty:
         number = 0

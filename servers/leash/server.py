@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import re
-import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from devices.core.errors import ConfigurationError
+from servers.facility import background
 from servers.facility import leash as parent_leash
 from servers.facility.facility_file import SERVER_NAME, Facility
+from servers.facility.log_file import LogFile
 from servers.facility.ports import Ports
 from servers.facility.process import PYTHON
 from servers.host import Host
@@ -23,7 +24,8 @@ from servers.log.formatter import log_to_stderr
 from servers.native import NativeService
 
 STATE: Final = ".diptych"
-SERVER: Final = f"{SERVER_NAME}/saxsdogserver"
+NAME: Final = "saxsdogserver"
+SERVER: Final = f"{SERVER_NAME}/{NAME}"
 
 
 def in_background(options: Mapping[str, Any]) -> str:
@@ -38,13 +40,9 @@ def in_background(options: Mapping[str, Any]) -> str:
         else:
             words += [names.get(name, f"--{name.replace('_', '-')}"), str(value)]
     base = Path(options["base"]).absolute()
-    log = Path(options["state_dir"] or base / STATE) / "server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [*words, str(base)], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
-    return f"process {process.pid} serves {base}; its log is {log}"
+    state = Path(options["state_dir"] or base / STATE).absolute()
+    process = background.start(state, NAME, [*words, str(base)])
+    return f"process {process.pid} serves {base}; its log is {LogFile.of(state, NAME).path}"
 
 
 def run(
@@ -106,7 +104,7 @@ def run(
         options |= {"network": str(own), "keys": str(path.absolute()), "name": entry.name, "bind": bind}
         services.append(NativeService(entry.name, "leash", device, options))
     facility = Facility(
-        name="saxsdogserver",
+        name=NAME,
         path=path,
         state_dir=state,
         ports=Ports(),

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,10 @@ class Ticker:
     module: int
     period_s: float
     most: int | None
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
+        self.ready.set()
         for number in itertools.count():
             if number == self.most:
                 break

@@ -21,6 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from devices.core.errors import NotConnectedError
 from devices.daq.frame import Frame
 from devices.daq.node import Acquisition, Limits, Node
+from devices.daq.sources.source import Source
 from devices.drivers.pff import PRODUCTS, Stamp, encode_header
 from servers.daqdata import daq_data_pb2 as pb
 from servers.daqdata.service import DaqDataService, ServiceSettings
@@ -44,15 +45,17 @@ def pulse(number: int, module: int = 1, quabo: int = 0) -> Frame:
     return Frame(PRODUCTS["ph256"], module, quabo, header, pixels.tobytes(), "pulse.pff", number)
 
 
-class Tap:
+class Tap(Source):
     """A source whose frames a test publishes."""
 
     def __init__(self, publish: Publish, error: str = "") -> None:
-        self.publish, self._error = publish, error
+        super().__init__(publish)
+        self._error = error
 
     async def run(self) -> None:
         if self._error:
             raise NotConnectedError(self._error)
+        self.ready.set()
         await asyncio.Event().wait()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 from devices.daq.frame import Frame
 
 
-class Source:
+class Source(ABC):
     """Publishes frames as they come; all methods are for one loop.
 
     Args:
@@ -27,9 +28,9 @@ class Source:
         self.frames = 0
         self.skipped_bytes = 0
 
+    @abstractmethod
     async def run(self) -> None:
         """Publish until cancelled; raises DiptychError when there is no use in going on."""
-        raise NotImplementedError
 
     def counters(self) -> Mapping[str, int]:
         """What is counted, by name."""
