@@ -1,0 +1,1 @@
+"""The correlator image server: sub-band images of all nodes, assembled, searched for transients, and reported."""

@@ -1,0 +1,1 @@
+"""From voxels over a threshold to candidates: reduced, clustered, cut out, classified."""
