@@ -24,4 +24,4 @@ def dispersed_pulse(band: Band, dm: float, width: float, start: float, samples: 
     begins = start - band.lead_samples(dm)[:, np.newaxis]
     sample = np.arange(samples, dtype=np.float64)[np.newaxis, :]
     covered = np.minimum(sample + 1.0, begins + width) - np.maximum(sample, begins)
-    return np.clip(covered, 0.0, 1.0)
+    return np.asarray(np.clip(covered, 0.0, 1.0), np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Final
@@ -37,7 +38,7 @@ class Trials:
                 raise ValueError(f"{name}: at least one trial is needed")
             if not all(math.isfinite(value) and value >= least for value in values):
                 raise ValueError(f"{name} = {values}: finite numbers from {least} up")
-            if any(after <= before for before, after in zip(values, values[1:], strict=False)):
+            if any(after <= before for before, after in itertools.pairwise(values)):
                 raise ValueError(f"{name} = {values}: each has to be greater than the one before")
 
     def look_back(self, band: Band) -> int:
