@@ -44,7 +44,7 @@ class SearchResult:
         best_dm, best_width: index of the trial that gave it; axes (y, x).
         best_sample: its first sample, as in `Voxels`; axes (y, x).
         voxels: all over the threshold.
-        sigma: noise that significances were divided by, of sums (not means) over samples and channels; axes (dm, width).
+        sigma: noise that significances were divided by, of sums (not means) over samples, channels; axes (dm, width).
         channel_sigma: noise of each channel after the spatial filter; NaN: missing; axis: channel.
         present: whether the channel took part; axis: channel.
         complete: whether the samples before this gulp were there; not in the first gulp, nor after a gap.
