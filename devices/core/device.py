@@ -20,6 +20,7 @@ from devices.core.interface import Interface
 from devices.core.live import LiveAttribute, check_limits, published
 from devices.core.memorized import Memory, Store
 from devices.core.operations import OPERATION_ATTRIBUTES, Operations
+from devices.core.peers import Peers
 from devices.core.pipeline import LivePipeline, Pipeline
 from devices.core.poller import Poll, Poller
 from devices.core.property import Properties
@@ -66,6 +67,8 @@ class Device(Component):
         self.pipelines: dict[str, LivePipeline[Any, Any]] = {}
         self.memory = Memory(name, None)
         self.offers: dict[str, Any] = {}
+        #: The devices of its process; the server gives one of its own to all.
+        self.peers = Peers()
         self._polls: list[Poll] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0

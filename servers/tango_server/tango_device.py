@@ -16,6 +16,7 @@ from devices.core import CommandSpec, Device, Event, Kind, LiveAttribute, Readin
 from devices.core.errors import ConfigurationError, NotConnectedError, TimeoutError, reason
 from devices.core.live import PUT_TIMEOUT
 from devices.core.memorized import Store
+from devices.core.peers import Peers
 from servers.native import NativeService, RunningServices, services_of
 from servers.tango_server import configuration
 from servers.tango_server.loop_thread import LoopThread
@@ -47,6 +48,8 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
     #: How a device gets its properties and its store of memorized values; set by the server process.
     properties_of: ClassVar[Callable[[str], Mapping[str, Any]]]
     store_of: ClassVar[Callable[[str, list[str]], Store | None]]
+    #: The devices of this process.
+    peers: ClassVar[Peers] = Peers()
     #: What is to be served beside Tango.
     native: ClassVar[Sequence[NativeService]] = ()
 
@@ -67,6 +70,8 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
                 problems = [f"command {name}: Tango's device has a member of that name" for name in clashes]
                 raise ConfigurationError(self.get_name(), problems)
             self.model = model
+            model.peers = cls.peers
+            cls.peers.add(model)
         except ConfigurationError as error:
             # The device stays visible and says what to mend; Init tries again.
             self.model, self._trouble = None, "wrong configuration:\n" + "\n".join(error.problems)
@@ -101,6 +106,7 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
         model, self.model = self.model, None
         services, self._services = self._services, None
         if model is not None:
+            self.peers.remove(model)
             try:
                 if services is not None:
                     self._wait(self.loop_thread.submit(services.stop()), STOP_TIMEOUT)

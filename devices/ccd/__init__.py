@@ -1,0 +1,1 @@
+"""CCD cameras: exposures, controllers, and the tools of an observatory around them."""

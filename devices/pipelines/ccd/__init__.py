@@ -1,0 +1,1 @@
+"""CCD images: from the words of a controller to amplifiers, sections and sky coordinates."""
