@@ -30,7 +30,7 @@ class FocalPlane:
     Attributes:
         detectors_x, detectors_y: of the mosaic.
         amps_x, amps_y: of the whole mosaic.
-        flips: of each amplifier, row by row: 0 none, 1 in x, 2 in y, 3 both (azcam's amp_cfg): where its first pixel is.
+        flips: of each amplifier, row by row (azcam's amp_cfg): 0 none, 1 in x, 2 in y, 3 both.
     """
 
     detectors_x: int = 1
