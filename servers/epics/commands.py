@@ -29,10 +29,10 @@ from servers.epics import names
 from servers.epics.alarm import GOOD, Alarm
 from servers.epics.arguments import Arguments, Prepared, result_record
 from servers.epics.declaration import CommandSpec
-from servers.epics.failures import failure
 from servers.epics.follower import ENDED, Follower
 from servers.epics.lanes import Lanes
 from servers.epics.records import Facts, Kind, Put, Record
+from servers.tango_server.failures import failure
 
 STATUS_LABELS = ("IDLE", "QUEUED", "RUNNING", "DONE", "FAILED", "ABORTED", "REFUSED")
 REFUSALS = (BusyError, NotAllowedError, RangeError, BadValueError)

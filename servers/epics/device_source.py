@@ -26,7 +26,6 @@ from servers.epics.comparisons import SETTLE_TIME, Comparisons
 from servers.epics.configuration import MirroredDevice
 from servers.epics.declaration import AttributeSpec, CommandSpec, DeviceSpec
 from servers.epics.device_records import DeviceRecords, Registry
-from servers.epics.failures import failure
 from servers.epics.follower import Follower
 from servers.epics.inquiry import facts_of, read_device
 from servers.epics.lanes import Lanes
@@ -35,6 +34,7 @@ from servers.epics.readings import UNREACHABLE, Readings, error_text
 from servers.epics.records import Put, PutHandler, Record
 from servers.epics.share import Share
 from servers.epics.subscriptions import Subscriptions
+from servers.tango_server.failures import failure
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import tango
 
 from devices.core.errors import DiptychError, NotConnectedError, ProtocolError, UnknownNameError
-from servers.epics.failures import failure, is_refused
+from servers.tango_server.failures import failure, is_refused
 
 log = logging.getLogger(__name__)
 

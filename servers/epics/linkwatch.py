@@ -20,7 +20,7 @@ import tango
 
 from devices.core.errors import DiptychError
 from servers.epics.event_connections import EventConnections
-from servers.epics.failures import failure, is_refused
+from servers.tango_server.failures import failure, is_refused
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,6 @@ from servers.epics.ca import ChannelAccess
 from servers.epics.configuration import MirrorConfig, MirroredDevice
 from servers.epics.declaration import DeviceSpec
 from servers.epics.device_source import Counters, DeviceSource
-from servers.epics.failures import failure
 from servers.epics.gate import Gate
 from servers.epics.image_process import ImageProcess
 from servers.epics.linkwatch import LinkWatch
@@ -32,6 +31,7 @@ from servers.epics.pva import PvAccess
 from servers.epics.records import Record
 from servers.epics.share import Share
 from servers.epics.upkeep import ServerUpkeep
+from servers.tango_server.failures import failure
 
 __all__ = ["Mirror", "MirrorConfig", "MirroredDevice", "PvEntry"]
 

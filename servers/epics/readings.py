@@ -12,8 +12,8 @@ import tango
 
 from servers.epics.attribute_source import AttributeSource
 from servers.epics.failure_log import FailureLog
-from servers.epics.failures import failure
 from servers.epics.timetable import Timetable
+from servers.tango_server.failures import failure
 
 log = logging.getLogger(__name__)
 

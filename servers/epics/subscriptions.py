@@ -16,7 +16,7 @@ import tango
 from tango import EventSubMode, EventType
 
 from servers.epics.attribute_source import AttributeSource
-from servers.epics.failures import failure
+from servers.tango_server.failures import failure
 
 log = logging.getLogger(__name__)
 

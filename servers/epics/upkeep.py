@@ -14,9 +14,9 @@ import tango
 
 from devices.core.errors import DiptychError, NotConnectedError
 from servers.epics.device_source import DeviceSource
-from servers.epics.failures import failure
 from servers.epics.linkwatch import LinkWatch, ServerLink
 from servers.epics.losswatch import LossWatch
+from servers.tango_server.failures import failure
 
 log = logging.getLogger(__name__)
 

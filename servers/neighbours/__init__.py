@@ -1,0 +1,1 @@
+"""How a device reaches other Tango devices and EPICS PVs: what is behind `devices.core.neighbours`."""
