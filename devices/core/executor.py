@@ -108,7 +108,7 @@ def _close_opened() -> None:
         _opened.remove(block)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A worker must not outlive its server, even one that was killed: it watches the parent's sentinel."""
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -121,7 +121,7 @@ def _end_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Workers that are started meanwhile never see Ctrl-C, which a terminal sends them, too: their parent ends them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -144,14 +144,14 @@ class SharedProcessPool(Executor):
     def _new_pool(self) -> ProcessPoolExecutor:
         # "spawn": a fork of a process with CORBA and event threads would copy their locks in any state.
         return ProcessPoolExecutor(
-            self._workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+            self._workers, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent
         )
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         blocks: list[SharedMemory] = []
         try:
             shared = share((args, kwargs), blocks)
-            with _interrupts_held():
+            with interrupts_held():
                 try:
                     inner = self._pool.submit(_in_worker, fn, *shared)
                 except BrokenProcessPool:
