@@ -32,6 +32,7 @@ from servers.facility.tango_database import devices_of
 from servers.garbage import collect_apart
 from servers.log.formatter import log_to_stderr
 from servers.memory import keep_large_blocks
+from servers.neighbours.all_neighbours import AllNeighbours
 from servers.tango_server.event_copies import copy_large_events
 from servers.tango_server.loop_thread import LoopThread
 from servers.tango_server.pusher import Pusher
@@ -98,6 +99,7 @@ class Host:
         self.tango_port = tango_port or (free_port(self.bind) if tango_host is None else 0)
         self.loop_thread = LoopThread()
         self.pusher = Pusher()
+        self.neighbours = AllNeighbours(self._reachable)
         self._stop = threading.Event()
         self._armed = 0.0
         self._watcher = threading.Thread(target=self._watch_configuration, name="configuration", daemon=True)
@@ -164,7 +166,7 @@ class Host:
             )
         model_class = device_class(self.facility.classes[name])
         found = (self.loop_thread, self.pusher, self._properties_of, self._store_of)
-        return tango_class(name, model_class, *found, tuple(self.facility.services))
+        return tango_class(name, model_class, *found, tuple(self.facility.services), self.neighbours)
 
     def _properties_of(self, device: str) -> Mapping[str, Any]:
         if self.tango_host is None:
@@ -250,6 +252,7 @@ class Host:
 
     def _end(self) -> None:
         self.pusher.stop()
+        self.loop_thread.submit(self.neighbours.close())
         self.loop_thread.stop()
 
 

@@ -19,6 +19,7 @@ from devices.core.executor import SharedProcessPool, make_executor
 from devices.core.interface import Interface
 from devices.core.live import LiveAttribute, check_limits, published
 from devices.core.memorized import Memory, Store
+from devices.core.neighbours import Neighbours, NoNeighbours
 from devices.core.operations import OPERATION_ATTRIBUTES, Operations
 from devices.core.peers import Peers
 from devices.core.pipeline import LivePipeline, Pipeline
@@ -69,6 +70,8 @@ class Device(Component):
         self.offers: dict[str, Any] = {}
         #: The devices of its process; the server gives one of its own to all.
         self.peers = Peers()
+        #: Other devices and PVs, wherever they are.
+        self.neighbours: Neighbours = NoNeighbours()
         self._polls: list[Poll] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0

@@ -13,6 +13,7 @@ import tango
 
 from devices.core import Reading
 from devices.core.errors import AbortedError, BadValueError, RefusedError, UnknownNameError
+from devices.core.live import check_limits
 from devices.core.neighbours import ANSWER_SECONDS, Changed, Facts, Neighbours, Progress, Watch
 from servers.neighbours.tango_watch import TangoWatch, reading
 from servers.tango_server.failures import failure
@@ -79,7 +80,7 @@ class TangoNeighbours(Neighbours):
         device, name = split(address)
         config = await self._call(device, lambda proxy: proxy.get_attribute_config(name))
         return Facts(
-            unit=config.unit if config.unit != "No unit" else "",
+            unit=_unit(config),
             limits=(_bound(config.min_value), _bound(config.max_value)),
             labels=tuple(config.enum_labels) if config.data_type == tango.CmdArgType.DevEnum else (),
             is_writable=config.writable != tango.AttrWriteType.READ,
@@ -195,13 +196,18 @@ def _fitting(proxy: Any, name: str, value: Any) -> Any:
     labels = list(config.enum_labels)
     if config.data_type == tango.CmdArgType.DevEnum and isinstance(value, str) and value in labels:
         return labels.index(value)
-    return _converted(config.data_type, value, name)
+    converted = _converted(config.data_type, value, name)
+    if config.data_type in (*INTEGERS, *REALS):
+        # Tango would say neither the value nor the bound.
+        check_limits(name, converted, (_bound(config.min_value), _bound(config.max_value)), _unit(config))
+    return converted
 
 
 INTEGERS: Final = {
     *(tango.CmdArgType.DevShort, tango.CmdArgType.DevLong, tango.CmdArgType.DevLong64, tango.CmdArgType.DevUChar),
     *(tango.CmdArgType.DevUShort, tango.CmdArgType.DevULong, tango.CmdArgType.DevULong64, tango.CmdArgType.DevEnum),
 }
+REALS: Final = (tango.CmdArgType.DevDouble, tango.CmdArgType.DevFloat)
 WORDS: Final = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
 
 
@@ -216,7 +222,7 @@ def _converted(kind: Any, value: Any, name: str) -> Any:
     try:
         if kind in INTEGERS:
             return int(value, 0)
-        if kind in (tango.CmdArgType.DevDouble, tango.CmdArgType.DevFloat):
+        if kind in REALS:
             return float(value)
         if kind == tango.CmdArgType.DevBoolean:
             return WORDS[value.lower()]
@@ -230,3 +236,7 @@ def _bound(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def _unit(config: Any) -> str:
+    return "" if config.unit == "No unit" else str(config.unit)

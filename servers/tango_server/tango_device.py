@@ -16,6 +16,7 @@ from devices.core import CommandSpec, Device, Event, Kind, LiveAttribute, Readin
 from devices.core.errors import ConfigurationError, NotConnectedError, TimeoutError, reason
 from devices.core.live import PUT_TIMEOUT
 from devices.core.memorized import Store
+from devices.core.neighbours import Neighbours, NoNeighbours
 from devices.core.peers import Peers
 from servers.native import NativeService, RunningServices, services_of
 from servers.tango_server import configuration
@@ -50,6 +51,8 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
     store_of: ClassVar[Callable[[str, list[str]], Store | None]]
     #: The devices of this process.
     peers: ClassVar[Peers] = Peers()
+    #: What is beyond this process.
+    neighbours: ClassVar[Neighbours] = NoNeighbours()
     #: What is to be served beside Tango.
     native: ClassVar[Sequence[NativeService]] = ()
 
@@ -70,7 +73,7 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
                 problems = [f"command {name}: Tango's device has a member of that name" for name in clashes]
                 raise ConfigurationError(self.get_name(), problems)
             self.model = model
-            model.peers = cls.peers
+            model.peers, model.neighbours = cls.peers, cls.neighbours
             cls.peers.add(model)
         except ConfigurationError as error:
             # The device stays visible and says what to mend; Init tries again.
@@ -363,6 +366,7 @@ def tango_class(
     properties_of: Callable[[str], Mapping[str, Any]],
     store_of: Callable[[str, list[str]], Store | None],
     native: Sequence[NativeService] = (),
+    neighbours: Neighbours | None = None,
 ) -> type[TangoDevice]:
     """The Tango class ``name`` for a model class."""
     return type(
@@ -376,5 +380,6 @@ def tango_class(
             "properties_of": staticmethod(properties_of),
             "store_of": staticmethod(store_of),
             "native": native,
+            "neighbours": neighbours or NoNeighbours(),
         },
     )
