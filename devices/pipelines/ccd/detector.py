@@ -30,7 +30,8 @@ class FocalPlane:
     Attributes:
         detectors_x, detectors_y: of the mosaic.
         amps_x, amps_y: of the whole mosaic.
-        flips: of each amplifier, row by row (azcam's amp_cfg): 0 none, 1 in x, 2 in y, 3 both.
+        flips: of each amplifier (azcam's amp_cfg): 0 none, 1 in x, 2 in y, 3 both.
+        positions: column and row of each amplifier in the mosaic, from 1 (azcam's ext_position); empty: row by row.
     """
 
     detectors_x: int = 1
@@ -38,15 +39,36 @@ class FocalPlane:
     amps_x: int = 1
     amps_y: int = 1
     flips: tuple[int, ...] = (0,)
+    positions: tuple[tuple[int, int], ...] = ()
 
     @property
     def amps(self) -> int:
         return self.amps_x * self.amps_y
 
+    def position(self, amp: int) -> tuple[int, int]:
+        """Column and row of an amplifier in the mosaic, from 0; `amp` is from 0, too."""
+        if self.positions:
+            x, y = self.positions[amp]
+            return x - 1, y - 1
+        return amp % self.amps_x, amp // self.amps_x
+
+    def detector(self, amp: int) -> tuple[int, int]:
+        """Column and row of the amplifier's detector in the mosaic, from 0."""
+        x, y = self.position(amp)
+        return x * self.detectors_x // self.amps_x, y * self.detectors_y // self.amps_y
+
+    def is_flipped(self, amp: int) -> tuple[bool, bool]:
+        """Whether an amplifier is read from the high end in x, in y."""
+        return bool(self.flips[amp] & 1), bool(self.flips[amp] & 2)
+
 
 @dataclass(frozen=True)
 class Roi:
-    """A window, columns and rows from 1, last ones included, unbinned, counted from each amplifier's own corner."""
+    """A window, columns and rows from 1, last ones included, unbinned; symmetric about the amplifiers, as azcam has it.
+
+    First ones are counted from each amplifier's own corner, last ones over the whole focal plane: what is left between
+    is shared by the amplifiers of a detector.
+    """
 
     first_col: int
     last_col: int
@@ -61,8 +83,10 @@ class AmpWindow:
     """What one amplifier reads, the same for all; columns (or rows) in the order of reading.
 
     Attributes:
-        skip: unbinned pixels skipped before. underscan: binned. data: binned. post_skip: unbinned. overscan: binned.
+        skip: unbinned pixels skipped before the data, behind the underscan; those of the predark, too, when there is no
+            underscan. underscan: binned. data: binned. post_skip: unbinned. overscan: binned.
         binning: pixels that make one.
+        pre_skip: unbinned pixels of the predark skipped before the underscan; 0 when there is none.
     """
 
     skip: int
@@ -71,11 +95,17 @@ class AmpWindow:
     post_skip: int
     overscan: int
     binning: int
+    pre_skip: int = 0
 
     @property
     def read(self) -> int:
         """Pixels of the image along this axis."""
         return self.underscan + self.data + self.overscan
+
+    @property
+    def clocked(self) -> int:
+        """Unbinned pixels that are moved, skipped ones included."""
+        return self.pre_skip + self.skip + self.post_skip + self.read * self.binning
 
 
 @dataclass(frozen=True)
@@ -95,6 +125,21 @@ class Geometry:
     @property
     def amps(self) -> int:
         return self.focal_plane.amps
+
+    @property
+    def amp_shape(self) -> tuple[int, int, int]:
+        """Of the amplifiers' images together: (amp, y, x)."""
+        return self.amps, self.rows.read, self.columns.read
+
+    @property
+    def visible_columns(self) -> int:
+        """Unbinned columns that an amplifier sees light with."""
+        return self.format.columns // self.focal_plane.amps_x
+
+    @property
+    def visible_rows(self) -> int:
+        """Unbinned rows that an amplifier sees light with."""
+        return self.format.rows // self.focal_plane.amps_y
 
     @property
     def pixels(self) -> int:
