@@ -118,11 +118,13 @@ def standard(cutouts: Tensor) -> Tensor:
 
 def _inputs(module: nn.Module, cutouts: Tensor, widths: NDArray[np.integer] | None) -> Tensor:
     if isinstance(module, EnhancedCNN):
-        images = [_middle(cutout, None if widths is None else int(widths[index])) for index, cutout in enumerate(cutouts)]
+        images = [
+            _middle(cutout, None if widths is None else int(widths[index])) for index, cutout in enumerate(cutouts)
+        ]
         cutouts = torch.stack(images)[:, :, None]
         shape = (module.input_shape[0], 1, *module.input_shape[1:])
         return standard(_resampled(cutouts, shape))[:, :, 0]
-    shape = tuple(module.input_shape)
+    shape: tuple[int, ...] = type(module).input_shape  # type: ignore[attr-defined]
     if isinstance(module, PulseNetwork):
         cutouts = _centred(_centred(cutouts, 3, shape[2]), 4, shape[3])
     return standard(_resampled(cutouts, shape))
@@ -177,7 +179,9 @@ def _module_of(path: Path, state: dict[str, Tensor]) -> nn.Module:
             shapes = {name: value.shape for name, value in made().state_dict().items()}
         if shapes.keys() != state.keys():
             continue
-        wrong = [f"{n} is {tuple(state[n].shape)}, not {tuple(shapes[n])}" for n in shapes if state[n].shape != shapes[n]]
+        wrong = [
+            f"{n} is {tuple(state[n].shape)}, not {tuple(shapes[n])}" for n in shapes if state[n].shape != shapes[n]
+        ]
         if wrong:
             raise ValueError(f"{path} has layers of other shapes than {made.__name__}: {'; '.join(wrong)}")
         module = made()

@@ -174,7 +174,8 @@ def drifting(scene: Scene) -> Array:
     scene.start = 0.5 * (SAMPLES - scene.width)
     angle, path_px = scene.rng.uniform(0, 2 * np.pi), scene.rng.uniform(4.5, 12.0)
     place = path_px * ((np.arange(SAMPLES) - SAMPLES // 2) / scene.width)
-    images = np.stack([scene.beam(*(np.full(len(scene.ghz), p * f(angle)) for f in (np.sin, np.cos))) for p in place])
+    channel = np.ones(len(scene.ghz))
+    images = np.stack([scene.beam(p * np.sin(angle) * channel, p * np.cos(angle) * channel) for p in place])
     covered = scene.boxcar() * scene.spectrum()[:, np.newaxis]
     return np.asarray(covered[:, :, np.newaxis, np.newaxis] * images.transpose(1, 0, 2, 3), np.float64)
 
@@ -224,18 +225,19 @@ def _event(rng: np.random.Generator, make: Callable[[Scene], Array], snr: float)
     signal = make(scene)
     correlation_px = rng.uniform(0.6, 1.2) if rng.random() < 0.5 else 0.0
     found, width = _found(signal, correlation_px)
-    cutout = signal * (snr / found)
+    cutout = np.asarray(signal * (snr / found), np.float32)
     noise = rng.standard_normal(cutout.shape, np.float32)
     if correlation_px:
         root = _noise_root(correlation_px)
-        noise = root @ noise @ root.T
+        noise = np.asarray(root @ noise @ root.T, np.float32)
     cutout += noise
     present = rng.random(channels) > (rng.uniform(0.0, 0.3) if rng.random() < 0.3 else 0.0)
-    if rng.random() < 0.5 and width <= 8:
-        cutout -= np.median(cutout, axis=1, keepdims=True)
+    if rng.random() < 0.3 and width <= 8:
+        # numpy's median takes ten times as long as sorting.
+        cutout -= np.sort(cutout, axis=1)[:, SAMPLES // 2 : SAMPLES // 2 + 1]
     cutout[~present] = 0.0
     _cut_edges(rng, scene, cutout)
-    return np.repeat(cutout, CHANNELS // channels, axis=0).astype(np.float32), width
+    return np.repeat(cutout, CHANNELS // channels, axis=0), width
 
 
 def _found(signal: Array, correlation_px: float) -> tuple[float, int]:
@@ -263,7 +265,7 @@ def _noise_root(correlation_px: float) -> NDArray[np.float32]:
     return np.asarray(np.linalg.cholesky(covariance + 1e-6 * np.eye(SIZE)), np.float32)
 
 
-def _cut_edges(rng: np.random.Generator, scene: Scene, cutout: Array) -> None:
+def _cut_edges(rng: np.random.Generator, scene: Scene, cutout: NDArray[np.float32]) -> None:
     """0 where there are no data: beyond the image, before the first sample that is kept, after the gulp's last."""
     if rng.random() < 0.1:
         lost = int(rng.integers(1, SIZE // 2))

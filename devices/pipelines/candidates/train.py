@@ -108,7 +108,7 @@ def _learn(
         said = module(standard(torch.from_numpy(events.cutouts)))
         loss = functional.binary_cross_entropy_with_logits(said, truth)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         progress((step + 1) / settings.steps)
