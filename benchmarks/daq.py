@@ -1,11 +1,15 @@
 """A DAQ node under load: nothing lost, how old frames are at clients, what the node takes of a core.
 
+Who may (root) measures with a priority above that of other programs, as on a machine that a DAQ node has for itself.
+
 The peer is the server of panoseti-grpc, where it is installed (``make peers``). ``python -m benchmarks daq``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,6 +28,7 @@ from tests.support.serving import ROOT
 SECONDS = 10.0
 SETTLE_S = 1.5
 IDLE_CLIENTS = 100
+PRIORITY = -10
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,16 @@ class Result:
 
 def run() -> list[Figure]:
     """One module at 1 kHz by every way, eight modules, idle clients."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)  # which the processes that it starts inherit
+    try:
+        return _all()
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)
+
+
+def _all() -> list[Figure]:
     figures: list[Figure] = []
     has_peer = importlib.util.find_spec("panoseti_grpc") is not None
     for clients in (1, 4):
@@ -77,7 +92,7 @@ def measure(whose: str, way: str, clients: int, modules: int = 1, rate_hz: float
             if whose == "theirs":
                 _simulate(address)
                 interval = 0.001
-            words = (address, str(clients), str(modules), str(interval))
+            words = (f"{folder}/daq.sock", str(clients), str(modules), str(interval))
             with Worker("benchmarks.daq_client", *words, environment={}) as client:
                 client.answer()
                 time.sleep(SETTLE_S)

@@ -2,97 +2,91 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import grpc.aio
+import grpc
 import numpy as np
 from google.protobuf.empty_pb2 import Empty
 
+from devices.daq.frame import Frame
 from devices.drivers.pff import MARK, PRODUCTS, Stamp, encode_header
 from servers.daqdata import daq_data_pb2 as pb
+from servers.daqdata.wire import encode_image
 
 SIDE = 32
+UPLOAD = "/daqdata.DaqData/UploadImages"
 
 
 class Frames:
     """Frames of some modules in turn."""
 
     def __init__(self, modules: int, rate_hz: float, seconds: float) -> None:
-        self.modules, self._step, self._count = modules, 1.0 / (modules * rate_hz), round(modules * rate_hz * seconds)
+        self.modules, self._step, self.count = modules, 1.0 / (modules * rate_hz), round(modules * rate_hz * seconds)
         self._pixels = np.random.default_rng(2).poisson(200, (SIDE, SIDE)).astype("<u2").reshape(-1)
 
-    async def __aiter__(self) -> AsyncIterator[tuple[int, bytes, bytes]]:
+    def __iter__(self) -> Iterator[tuple[int, bytes, bytes]]:
         due = time.monotonic()
-        for number in range(self._count):
+        for number in range(self.count):
             due += self._step
             if (wait := due - time.monotonic()) > 0.0:
-                await asyncio.sleep(wait)
+                time.sleep(wait)
             now, second = time.time(), int(time.time())
             stamp = Stamp(number % 65536, (second + 37) % 1024, int((now - second) * 1e9), second, 0)
             self._pixels[:4] = np.array([time.monotonic_ns()], "<i8").view("<u2")
             yield 1 + number % self.modules, encode_header([stamp] * 4), self._pixels.tobytes()
 
 
-async def by_socket(folder: Path, frames: Frames) -> None:
+def made_ns(pixels: Iterable[int]) -> int:
+    """When the frame was made, monotonic ns, as its first pixels say."""
+    return sum(int(pixel) << 16 * place for place, pixel in zip(range(4), pixels, strict=False))
+
+
+def by_socket(folder: Path, frames: Frames) -> None:
     with socket.socket(socket.AF_UNIX) as sender:
         sender.connect(f"{folder}/frames_img16.sock")
-        async for module, header, pixels in frames:
+        for module, header, pixels in frames:
             sender.sendall(module.to_bytes(2, "big") + header + MARK + pixels)
 
 
-async def by_file(folder: Path, frames: Frames) -> None:
+def by_file(folder: Path, frames: Frames) -> None:
     files = {}
     for module in range(1, frames.modules + 1):
-        run = (
-            folder
-            / "data"
-            / f"module_{module}"
-            / f"obs_B.start_2026-11-21T00:00:{time.time_ns() % 60:02d}Z.runtype_b.pffd"
-        )
+        started = f"2026-11-21T00:00:{time.time_ns() % 60:02d}Z"
+        run = folder / "data" / f"module_{module}" / f"obs_B.start_{started}.runtype_b.pffd"
         run.mkdir(parents=True, exist_ok=True)
         name = f"start_{time.time_ns()}.dp_img16.bpp_2.module_{module}.seqno_0.pff"
         files[module] = (run / name).open("wb", buffering=0)
-    await asyncio.sleep(1.0)  # the new folders are watched
-    async for module, header, pixels in frames:
+    time.sleep(1.0)  # the new folders are watched
+    for module, header, pixels in frames:
         files[module].write(header + MARK + pixels)
     for file in files.values():
         file.close()
 
 
-async def by_upload(folder: Path, frames: Frames) -> None:
+def by_upload(folder: Path, frames: Frames) -> None:
     product = PRODUCTS["img16"]
 
-    async def requests() -> AsyncIterator[pb.UploadImageRequest]:
-        number = 0
-        async for module, header, pixels in frames:
-            number += 1
-            image = pb.PanoImage(
-                type=pb.PanoImage.MOVIE, image_array=np.frombuffer(pixels, "<u2").tolist(), shape=product.shape,
-                bytes_per_pixel=2, module_id=module, frame_number=number, file="upload",
-            )  # fmt: skip
-            image.header.update(json.loads(header))
-            yield pb.UploadImageRequest(pano_image=image)
+    def requests() -> Iterator[pb.UploadImageRequest]:
+        for number, (module, header, pixels) in enumerate(frames, 1):
+            image = encode_image(Frame(product, module, 0, header, pixels, "upload", number))
+            yield pb.UploadImageRequest(pano_image=pb.PanoImage.FromString(image))
 
-    async with grpc.aio.insecure_channel(f"unix://{folder}/daq.sock") as channel:
-        call = channel.stream_unary(
-            "/daqdata.DaqData/UploadImages", pb.UploadImageRequest.SerializeToString, Empty.FromString
-        )
-        await call(requests())
+    with grpc.insecure_channel(f"unix://{folder}/daq.sock") as channel:
+        channel.stream_unary(UPLOAD, pb.UploadImageRequest.SerializeToString, Empty.FromString)(requests())
 
 
-async def main() -> None:
+def main() -> None:
     """Told the way, the folder, modules, rate and seconds; prints how many frames there were when it is through."""
     way, folder = sys.argv[1], Path(sys.argv[2])
     frames = Frames(int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5]))
-    await {"socket": by_socket, "file": by_file, "upload": by_upload}[way](folder, frames)
-    print(json.dumps({"frames": frames._count}), flush=True)
+    {"socket": by_socket, "file": by_file, "upload": by_upload}[way](folder, frames)
+    print(json.dumps({"frames": frames.count}), flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

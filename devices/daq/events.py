@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from devices.core.errors import ProtocolError
 from devices.daq.frame import Frame
-from devices.drivers.pff import stamps
 from devices.drivers.white_rabbit import unix_ns
 
 KEPT: Final = 20_000
@@ -41,7 +40,7 @@ class Events:
         self.histogram[min(max(peak // BIN_COUNTS, 0), BINS - 1)] += 1
         self.count += 1
         try:
-            time_ns = unix_ns(stamps(frame.fields)[0])
+            time_ns = unix_ns(frame.stamps[0])
         except ProtocolError:
             return
         if time_ns is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.drivers.pff import Product, RawFrame, parse_header
+from devices.drivers.pff import Product, RawFrame, Stamp, parse_header, stamps
 
 
 class Key(NamedTuple):
@@ -26,7 +27,7 @@ class Frame:
     """One image of a module, or a pulse height of a quabo.
 
     Args:
-        header: JSON.
+        header: JSON, or what such a text says.
         pixels: row by row, little-endian.
         file: where it comes from.
         number: its number there.
@@ -36,7 +37,7 @@ class Frame:
     product: Product
     module: int
     quabo: int
-    header: bytes
+    header: bytes | Mapping[str, Any]
     pixels: bytes
     file: str
     number: int
@@ -52,9 +53,14 @@ class Frame:
         return Key(self.module, self.product.name, self.quabo)
 
     @cached_property
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> Mapping[str, Any]:
         """The header; raises ProtocolError."""
-        return parse_header(self.header)
+        return parse_header(self.header) if isinstance(self.header, bytes) else self.header
+
+    @cached_property
+    def stamps(self) -> list[Stamp]:
+        """Of its packets, as :func:`devices.drivers.pff.stamps` finds them; raises ProtocolError."""
+        return stamps(self.fields)
 
     @property
     def image(self) -> NDArray[Any]:

@@ -10,9 +10,8 @@ from devices.core import Part, attribute
 from devices.core.errors import ProtocolError
 from devices.daq.frame import Frame, Key
 from devices.daq.hub import Flow
-from devices.drivers.pff import PRODUCTS, stamps
-from devices.drivers.pff_file import frame_time_ns
-from devices.drivers.white_rabbit import host_offset_s, unix_ns
+from devices.drivers.pff import PRODUCTS
+from devices.drivers.white_rabbit import header_time_ns, host_offset_s, unix_ns
 
 if TYPE_CHECKING:
     from devices.daq.device import DaqNode
@@ -58,7 +57,7 @@ class Module(Part["DaqNode"]):
     def note(self, frame: Frame) -> None:
         """A frame of this module: what its clock and its counters tell."""
         try:
-            found = stamps(frame.fields)
+            found = frame.stamps
         except ProtocolError:
             return
         for place, stamp in enumerate(found):
@@ -100,6 +99,6 @@ class Module(Part["DaqNode"]):
         stamp = frame.received_ns / NANOSECONDS
         image.publish(frame.image, timestamp=stamp)
         try:
-            at.publish(frame_time_ns(frame.fields) / NANOSECONDS, timestamp=stamp)
+            at.publish(header_time_ns(frame.stamps) / NANOSECONDS, timestamp=stamp)
         except ProtocolError as error:
             at.publish_invalid(str(error), timestamp=stamp)

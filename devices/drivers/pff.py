@@ -10,6 +10,7 @@ Source: the PANOSETI file format as its recorder hashpipe writes it; data produc
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ MARK: Final = b"\n\n*"
 MAX_HEADER_BYTES: Final = 4096
 QUABOS: Final = 4
 FIELDS: Final = ("pkt_num", "pkt_tai", "pkt_nsec", "tv_sec", "tv_usec")
+_numbers = operator.itemgetter(*FIELDS)
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def stamps(fields: Mapping[str, Any]) -> list[Stamp]:
     """
     entries = [fields[f"quabo_{n}"] for n in range(QUABOS) if f"quabo_{n}" in fields] or [fields]
     try:
-        return [Stamp(*(int(entry[name]) for name in FIELDS)) for entry in entries]
+        return [Stamp._make(map(int, _numbers(entry))) for entry in entries]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ProtocolError(f"a header lacks {error}: it has {', '.join(map(str, fields))[:200]}") from error
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from devices.core.errors import BadValueError, ProtocolError, RangeError
 from devices.drivers.pff import MARK, MAX_HEADER_BYTES, Product, RawFrame, Splitter, parse_header, product, stamps
-from devices.drivers.white_rabbit import unix_ns
+from devices.drivers.white_rabbit import header_time_ns
 
 _DP: Final = re.compile(r"\.dp_([A-Za-z0-9]+)\.")
 _MODULE: Final = re.compile(r"\.module_(\d+)\.")
@@ -186,7 +186,4 @@ def frame_time_ns(fields: Mapping[str, Any]) -> int:
     Raises:
         ProtocolError: a field is missing.
     """
-    found = stamps(fields)
-    stamp = next((each for each in found if each.tv_sec), found[0])
-    time_ns = unix_ns(stamp)
-    return time_ns if time_ns is not None else stamp.tv_sec * 1_000_000_000 + stamp.tv_usec * 1000
+    return header_time_ns(stamps(fields))

@@ -9,6 +9,7 @@ Source: IERS Bulletin C (leap seconds); PANOSETI packet format.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Final
 
 from devices.drivers.pff import Stamp
@@ -42,3 +43,10 @@ def unix_ns(stamp: Stamp) -> int | None:
     if offset not in (-1, 0, 1) or not 0 <= stamp.pkt_nsec < NANOSECONDS or not stamp.tv_sec:
         return None
     return (stamp.tv_sec - offset) * NANOSECONDS + stamp.pkt_nsec
+
+
+def header_time_ns(found: Sequence[Stamp]) -> int:
+    """When a frame was made, ns since 1970: by the first of its packets that came; by the recorder if need be."""
+    stamp = next((each for each in found if each.tv_sec), found[0])
+    time_ns = unix_ns(stamp)
+    return time_ns if time_ns is not None else stamp.tv_sec * NANOSECONDS + stamp.tv_usec * 1000

@@ -8,55 +8,30 @@ from __future__ import annotations
 
 from contextlib import suppress
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from google.protobuf.message import DecodeError
-from numba import njit
 from numpy.typing import NDArray
 
 from devices.core.errors import BadValueError, ProtocolError
 from devices.drivers.pff import QUABOS, stamps
 from devices.drivers.white_rabbit import unix_ns
 from servers.daqdata.daq_data_pb2 import PanoImage, StreamImagesResponse
-from servers.daqdata.decode_header import HeaderDecoder, struct_dict
-from servers.daqdata.wire_fields import LENGTH, VARINT, Unusual, fields
+from servers.daqdata.decode_header import struct_dict
+from servers.daqdata.image_fields import ImageFields
+from servers.daqdata.wire_fields import Unusual
 
-UINT32: Final = 0xFFFF_FFFF
 MICROSECONDS: Final = 1_000_000
 ONE_NS: Final = Decimal("1E-9")  # s; a product is exact, and quicker than a shift of the exponent
 ONE_US: Final = Decimal("1E-6")
-#: Of the fifth and last byte of a uint32.
-MAX_SHIFT: Final = 28
 
 PANO_IMAGE: Final = StreamImagesResponse.PANO_IMAGE_FIELD_NUMBER
-TYPE: Final = PanoImage.TYPE_FIELD_NUMBER
-HEADER: Final = PanoImage.HEADER_FIELD_NUMBER
-IMAGE_ARRAY: Final = PanoImage.IMAGE_ARRAY_FIELD_NUMBER
-SHAPE: Final = PanoImage.SHAPE_FIELD_NUMBER
-BYTES_PER_PIXEL: Final = PanoImage.BYTES_PER_PIXEL_FIELD_NUMBER
-FILE: Final = PanoImage.FILE_FIELD_NUMBER
-FRAME_NUMBER: Final = PanoImage.FRAME_NUMBER_FIELD_NUMBER
-MODULE_ID: Final = PanoImage.MODULE_ID_FIELD_NUMBER
-
 TYPE_NAMES: Final = dict(zip(PanoImage.Type.values(), PanoImage.Type.keys(), strict=True))
 PULSE_HEIGHT: Final = int(PanoImage.PULSE_HEIGHT)
 
 QUABO_NAMES: Final = tuple(f"quabo_{number}" for number in range(QUABOS))
-
-_KIND: Final = {
-    TYPE: VARINT,
-    HEADER: LENGTH,
-    IMAGE_ARRAY: LENGTH,
-    SHAPE: LENGTH,
-    BYTES_PER_PIXEL: VARINT,
-    FILE: LENGTH,
-    FRAME_NUMBER: VARINT,
-    MODULE_ID: VARINT,
-}
-_headers = HeaderDecoder()
 
 
 def decode_response(data: bytes) -> dict[str, Any]:
@@ -74,7 +49,18 @@ def decode_response(data: bytes) -> dict[str, Any]:
         BadValueError: the pixels are not as many or not as large as shape and bytes per pixel say.
     """
     with suppress(Unusual, DecodeError):  # protobuf decides
-        return _decode(data)
+        image = ImageFields.of(data, PANO_IMAGE)
+        if image is not None:
+            return _dictionary(
+                image.type,
+                image.header,
+                list(image.shape),
+                image.bytes_per_pixel,
+                image.pixels,
+                image.file,
+                image.frame_number,
+                image.module_id,
+            )
     try:
         return image_dictionary(StreamImagesResponse.FromString(data).pano_image)
     except DecodeError as error:
@@ -93,82 +79,6 @@ def image_dictionary(image: PanoImage) -> dict[str, Any]:
         image.frame_number,
         image.module_id,
     )
-
-
-def _decode(data: bytes) -> dict[str, Any]:
-    """Raises Unusual."""
-    place = None
-    for number, kind, begin, end in fields(data, 0, len(data)):
-        if number == PANO_IMAGE:
-            if place is not None or kind != LENGTH:
-                raise Unusual("two images, which protobuf merges")
-            place = begin, end
-    found: dict[int, tuple[int, int]] = {}
-    for number, kind, begin, end in fields(data, *(place or (0, 0))):
-        if _KIND.get(number) != kind or number in found:
-            raise Unusual("an unknown field, pixels that are not packed, or a field in parts")
-        found[number] = begin, end
-    number_of = {key: value for key, (value, _) in found.items()}
-    begin, end = found.get(SHAPE, (0, 0))
-    shape = list(_shape(data[begin:end]))
-    begin, end = found.get(IMAGE_ARRAY, (0, 0))
-    pixels = unpack(data[begin:end])
-    begin, end = found.get(FILE, (0, 0))
-    try:
-        file = data[begin:end].decode()
-    except UnicodeDecodeError:
-        raise Unusual("a text that is none") from None
-    begin, end = found.get(HEADER, (0, 0))
-    return _dictionary(
-        _int32(number_of.get(TYPE, 0)),
-        _headers.decode(data[begin:end]),
-        shape,
-        _int32(number_of.get(BYTES_PER_PIXEL, 0)),
-        pixels,
-        file,
-        number_of.get(FRAME_NUMBER, 0) & UINT32,
-        number_of.get(MODULE_ID, 0) & UINT32,
-    )
-
-
-@lru_cache(maxsize=64)
-def _shape(packed: bytes) -> tuple[int, ...]:
-    return tuple(unpack(packed).tolist())
-
-
-def unpack(packed: bytes) -> NDArray[np.uint32]:
-    """The numbers of a packed field.
-
-    Raises:
-        Unusual: it ends within a number, or one has more than 5 bytes.
-    """
-    values = np.empty(len(packed), np.uint32)
-    count = _unpack(np.frombuffer(packed, np.uint8), values)
-    if count < 0:
-        raise Unusual("a packed field that ends within a number, or a number of more than 32 bits")
-    return values[:count]
-
-
-@njit(cache=True)
-def _unpack(packed: NDArray[np.uint8], values: NDArray[np.uint32]) -> int:
-    """How many numbers there were; -1 when something was wrong with them."""
-    count, value, shift = 0, np.uint64(0), np.uint64(0)
-    for byte in packed:
-        value |= np.uint64(byte & 0x7F) << shift
-        if byte >= 0x80:
-            shift += np.uint64(7)
-            if shift > MAX_SHIFT:
-                return -1
-            continue
-        values[count] = value
-        count += 1
-        value, shift = np.uint64(0), np.uint64(0)
-    return -1 if shift else count
-
-
-def _int32(value: int) -> int:
-    value &= UINT32
-    return value - (UINT32 + 1) if value > UINT32 >> 1 else value
 
 
 def _dictionary(
