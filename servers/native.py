@@ -22,6 +22,7 @@ log = logging.getLogger("diptych.native")
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "daqdata": "servers.daqdata.hosted:daqdata",
+        "ingest": "servers.ingest.hosted:ingest",
         "leash": "servers.leash.hosted:leash",
     }
 )

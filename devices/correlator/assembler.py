@@ -119,6 +119,7 @@ class Assembler:
         slots: where cubes lie; whoever is delivered a gulp releases its slot.
         policy: what is done with sub-bands that do not come as they should.
         deliver: takes gulps, rising times.
+        make_room: asked first when no slot is free; whether it released one, of a gulp that waits for its search.
     """
 
     def __init__(
@@ -127,10 +128,11 @@ class Assembler:
         slots: CubeSlots,
         policy: AssemblyPolicy,
         deliver: Callable[[Gulp], None],
+        make_room: Callable[[], bool] = lambda: False,
     ) -> None:
         self.shape, self.policy = shape, policy
         self.counts = AssemblyCounts()
-        self._slots, self._deliver = slots, deliver
+        self._slots, self._deliver, self._make_room = slots, deliver, make_room
         self._open: dict[str, OpenGulp] = {}
         self._past: dict[str, NDArray[np.bool_]] = {}
         self._last_mjd = -math.inf
@@ -241,6 +243,8 @@ class Assembler:
 
     def _slot(self, mjd: float) -> int | None:
         slot = self._slots.take()
+        if slot is None and self._make_room():
+            slot = self._slots.take()
         if slot is None and self.policy.when_full == "drop_oldest":
             idle = [gulp for gulp in self._open.values() if not (gulp.ended or gulp.writing) and gulp.mjd < mjd]
             if idle:

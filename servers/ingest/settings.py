@@ -15,7 +15,7 @@ SOURCES: Final = ("name", "address", "port")
 
 @dataclass(frozen=True)
 class Listening:
-    """An address that is listened on; ``sub_band`` is that of messages to it, where ports tell sub-bands."""
+    """An address that is listened on; ``sub_band`` is that of messages to it, where the port tells it."""
 
     host: str
     port: int
