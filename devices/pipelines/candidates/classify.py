@@ -117,14 +117,11 @@ def standard(cutouts: Tensor) -> Tensor:
 
 
 def _inputs(module: nn.Module, cutouts: Tensor, widths: NDArray[np.integer] | None) -> Tensor:
-    if isinstance(module, EnhancedCNN):
-        images = [
-            _middle(cutout, None if widths is None else int(widths[index])) for index, cutout in enumerate(cutouts)
-        ]
-        cutouts = torch.stack(images)[:, :, None]
-        shape = (module.input_shape[0], 1, *module.input_shape[1:])
-        return standard(_resampled(cutouts, shape))[:, :, 0]
     shape: tuple[int, ...] = type(module).input_shape  # type: ignore[attr-defined]
+    if isinstance(module, EnhancedCNN):
+        each = [None] * len(cutouts) if widths is None else widths.tolist()
+        images = torch.stack([_middle(cutout, width) for cutout, width in zip(cutouts, each, strict=True)])
+        return standard(_resampled(images[:, :, None], (shape[0], 1, *shape[1:])))[:, :, 0]
     if isinstance(module, PulseNetwork):
         cutouts = _centred(_centred(cutouts, 3, shape[2]), 4, shape[3])
     return standard(_resampled(cutouts, shape))

@@ -7,6 +7,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from devices.pipelines.candidates.group import Group, SamePulse, SideLobes
 from devices.pipelines.candidates.local_maxima import local_maxima
@@ -16,6 +18,8 @@ from devices.pipelines.search.trials import Trials
 
 #: Two arrivals that differ by so many samples are as far apart as two pixels that differ by a beam.
 ARRIVAL_SCALE: Final = 4.0
+#: Points of a cluster that are farther from all its others are in none, in beams, octaves, or `ARRIVAL_SCALE`.
+GAP: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def find_groups(voxels: Voxels, trials: Trials, settings: GroupSettings) -> list
 
 def _clusters(features: NDArray[np.float64], least: int) -> NDArray[np.int64]:
     """A label for each point; points in no cluster have labels of their own."""
-    alone = np.arange(len(features)) + len(features)
+    alone = np.arange(len(features)) + len(features) ** 2
     if len(features) <= least:
         return alone
     # Costs two seconds, and is not needed before the first candidates.
@@ -104,7 +108,10 @@ def _clusters(features: NDArray[np.float64], least: int) -> NDArray[np.int64]:
         core_dist_n_jobs=1,
     )
     labels = np.asarray(clustering.fit_predict(features), np.int64)
-    return np.where(labels < 0, alone, labels)
+    # With few points HDBSCAN adds a far one to a cluster: what a gap parts is not one.
+    near = cKDTree(features).sparse_distance_matrix(cKDTree(features), GAP, output_type="coo_matrix")
+    parts = connected_components(near, directed=False)[1].astype(np.int64)
+    return np.where(labels < 0, alone, labels * len(features) + parts)
 
 
 def _group(

@@ -103,8 +103,11 @@ class SamePulse:
 
     def __call__(self, strong: Group, weak: Group) -> bool:
         """Of two groups of one gulp."""
-        at_once = overlap(np.array(strong.begins), strong.width, np.array(weak.begins), weak.width, 1.0)
-        return at_once and self.in_place((weak.y - strong.y, weak.x - strong.x), strong.snr, weak.snr)
+        if not overlap(np.array(strong.begins), strong.width, np.array(weak.begins), weak.width, 1.0):
+            return False
+        offset_px = (weak.y - strong.y, weak.x - strong.x)
+        # What an extended event reaches round is its own.
+        return float(np.hypot(*offset_px)) <= strong.reach_px or self.in_place(offset_px, strong.snr, weak.snr)
 
 
 def overlap(
