@@ -44,12 +44,18 @@ class Result:
 def run() -> list[Figure]:
     """One module at 1 kHz by every way, eight modules, idle clients."""
     before = os.getpriority(os.PRIO_PROCESS, 0)
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)  # which the processes that it starts inherit
     try:
+        _set_priority(PRIORITY)  # which the processes that it starts inherit
         return _all()
     finally:
-        os.setpriority(os.PRIO_PROCESS, 0, before)
+        _set_priority(before)
+
+
+def _set_priority(nice: int) -> None:
+    with contextlib.suppress(OSError):  # not allowed, or a system without such groups
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+        # Linux weighs sessions against each other first, and processes within one thereafter: sched(7), autogroup.
+        Path("/proc/self/autogroup").write_text(str(nice))
 
 
 def _all() -> list[Figure]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,6 +18,7 @@ from devices.daq.frame import Frame
 from devices.daq.module import Module
 from devices.daq.node import Acquisition, Node
 from devices.daq.properties import DaqProperties
+from devices.daq.sources.source import Source
 from devices.pipelines.coincidence import find_coincidences
 
 IMAGE_PERIOD: Final = 0.1
@@ -24,6 +26,7 @@ COUNTER_PERIOD: Final = 1.0
 RETRY_SECONDS: Final = 2.0
 MOST_MODULES: Final = 256
 MOST_CLIENTS: Final = 100
+MOST_SOURCES: Final = 8
 
 Seconds = Annotated[float, Argument(unit="s", limits=(0.01, 3600.0))]
 
@@ -42,9 +45,12 @@ class DaqNode(Device):
     client_list = attribute(str, shape=(MOST_CLIENTS,), initial=(), doc="Each client: frames sent, frames dropped")
     drops = attribute(int, initial=0, warning=(None, 1), doc="Frames that clients did not get, being too slow")
     data_dir = attribute(str, initial="", doc="Where the recorder writes")
-    run_directory = attribute(str, initial="", doc="The newest observing run")
+    run_directory = attribute(str, initial="", doc="Name of the newest observing run's folder; empty: there is none")
     recording = attribute(bool, initial=False, doc="Whether frames come")
     simulating = attribute(bool, initial=False, doc="Whether frames are simulated")
+    source_list = attribute(str, shape=(MOST_SOURCES,), initial=(), doc="Each source: what it counted, what is wrong")
+    source_problem = attribute(str, initial="", doc="Why frames cannot come at present; empty when all is well")
+    skipped_bytes = attribute(int, initial=0, warning=(None, 1), doc="Of what came, bytes that belonged to no frame")
     host_offset = attribute(int, unit="s", warning=(-2, 2), doc="Of the module whose clock differs most")
     desynced = attribute(int, initial=0, doc="Frames whose White Rabbit time could not be used")
     pulse_height_bins = attribute(float, shape=(BINS,), unit="count", doc="Of the histogram: middle of each bin")
@@ -216,14 +222,27 @@ class DaqNode(Device):
         acquisition = node.acquisition
         self.data_dir.publish_change("" if acquisition is None else acquisition.data_dir)
         self.simulating.publish_change(acquisition is not None and acquisition.simulates)
+        self._show_sources(node.sources_in_use)
         shown = list(self.shown.values())
         offsets = [each.host_offset.value for each in shown if each.host_offset.reading.value is not None]
         if offsets:
             self.host_offset.publish_change(max(offsets, key=abs))
         self.desynced.publish_change(sum(each.desynced.value for each in shown))
-        if node.is_valid:
+        if not node.is_valid:
+            self.set_state(DeviceState.STANDBY, node.problem)
+        elif problem := self.source_problem.value:
+            self.set_state(DeviceState.ALARM, problem)
+        else:
             self.set_state(
                 DeviceState.ON, "simulated frames" if self.simulating.value else f"frames of {self.data_dir.value}"
             )
-        else:
-            self.set_state(DeviceState.STANDBY, node.problem)
+
+    def _show_sources(self, sources: Sequence[Source]) -> None:
+        lines = []
+        for source in sources[:MOST_SOURCES]:
+            counted = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in source.counters().items())
+            lines.append(f"{type(source).__name__}: {counted}" + f"; {source.problem}" * bool(source.problem))
+        self.source_list.publish_change(tuple(lines))
+        self.source_problem.publish_change("; ".join(each.problem for each in sources if each.problem))
+        self.skipped_bytes.publish_change(sum(each.skipped_bytes for each in sources))
+        self.run_directory.publish_change(next((each.run_name for each in sources if each.run_name), ""))

@@ -84,6 +84,7 @@ class Node:
         self.is_stopping = False
         self._configuring = asyncio.Lock()
         self._uploading = asyncio.Lock()
+        self.sources_in_use: Sequence[Source] = ()
         self._tasks: list[asyncio.Task[None]] = []
         self._streams: dict[Reader, asyncio.Task[None]] = {}
         self._ends: dict[Reader, str] = {}
@@ -143,7 +144,7 @@ class Node:
         sources = self.sources(wanted, self.publish)
         if not sources:
             raise NotConnectedError("no source of frames is enabled")
-        self.acquisition, self.problem = wanted, ""
+        self.acquisition, self.problem, self.sources_in_use = wanted, "", sources
         self._tasks = [asyncio.create_task(self._keep(each), name=type(each).__name__) for each in sources]
         # No frame that comes after a client was told of success may be missed.
         ready = asyncio.create_task(_all_ready(sources))
@@ -171,7 +172,7 @@ class Node:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=STOP_S)
-        self.acquisition, self.problem = None, "not initialised"
+        self.acquisition, self.problem, self.sources_in_use = None, "not initialised", ()
 
     def publish(self, frame: Frame) -> None:
         """A frame has come from a source; one of a module that is not wanted is left out."""

@@ -131,6 +131,11 @@ class ObservingData:
         """The run of each module into which its recorder wrote last."""
         return {module: runs[-1] for module in self.modules() if (runs := self.runs(module))}
 
+    def newest_run_name(self) -> str:
+        """The name of the run into which a recorder wrote last, of whichever module; empty: there is none."""
+        runs = self.newest_runs().values()
+        return max(runs, key=lambda path: (_changed_ns(path), path.name)).name if runs else ""
+
     def files(self, run: Path) -> list[RunFile]:
         """The files of frames in a folder, by module, data product and number."""
         try:

@@ -101,6 +101,37 @@ def test_newest_images_rates_and_clocks_of_each_module_are_shown(tmp_path: Path)
     run(tmp_path, test)
 
 
+def test_the_newest_run_and_what_sources_counted_are_shown(tmp_path: Path) -> None:
+    later = "obs_Lick.start_2025-07-21T03:00:00Z.runtype_sci-data.pffd"
+
+    async def test(device: DaqNode, recorder: Recorder) -> None:
+        await until(lambda: device.run_directory.value == RUN, "the run that is there")
+        recorder.write(3, "img16", movie(0, 40), b"no frame", movie(1, 40), movie(2, 40))
+        await until(lambda: device.source_list.value == ("RunDirectory: 3 frames, 8 skipped bytes",), "what it counted")
+        assert (device.skipped_bytes.value, device.source_problem.value) == (8, "")
+        run = tmp_path / "module_3" / later
+        run.mkdir()
+        (run / "start_y.dp_img16.bpp_2.module_3.seqno_0.pff").write_bytes(movie(3, 40))
+        await until(lambda: device.run_directory.value == later, "the next run")
+
+    run(tmp_path, test)
+
+
+def test_a_folder_that_is_gone_is_the_problem_of_a_source(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+
+    async def test(device: DaqNode, _: Recorder) -> None:
+        data.rename(tmp_path / "elsewhere")
+        await until(lambda: device.state is DeviceState.ALARM, "a problem")
+        assert str(data) in device.source_problem.value
+        assert device.source_problem.value in device.source_list.value[0]
+        (tmp_path / "elsewhere").rename(data)
+        await until(lambda: device.state is DeviceState.ON and device.source_problem.value == "", "it is back")
+
+    run(tmp_path, test, data_dir=str(data), needs_recorder=["false"])
+
+
 def test_pulse_heights_are_counted_by_their_highest_pixel(tmp_path: Path) -> None:
     async def test(device: DaqNode, recorder: Recorder) -> None:
         peaks = [100, 101, 130, 3000, 9000]

@@ -16,7 +16,7 @@ from tests.support.demo_facility import free_offset, started, stopped
 from tests.support.serving import ROOT
 
 PANELS = {
-    "overview": (1340, 500),
+    "overview": (1340, 726),
     "cryocon": (1280, 720),
     "saxs": (1280, 780),
     "gen/cryo_cryocon_1": (1100, 900),

@@ -42,6 +42,8 @@ class GrowingFiles:
         self._data = data
         self._put = put
         self._modules = modules
+        #: The folder of the run that was read last; None before.
+        self.run: Path | None = None
         self._known: dict[str, _Known] = {}
         self._unreadable: dict[Path, str] = {}
         self._skipped_before = 0
@@ -129,6 +131,7 @@ class GrowingFiles:
 
     def _frames(self, known: _Known, file: RunFile, data: bytes) -> list[Frame]:
         assert known.splitter is not None
+        self.run = file.path.parent
         frames = []
         for raw in known.splitter.feed(data):
             try:

@@ -65,12 +65,15 @@ class RunDirectory(Source):
                     await self._files.read(files)
                     self.problem = self._files.problem
                     self.skipped_bytes = self._files.skipped_bytes
+                    if self._files.run is not None:
+                        self.run_name = self._files.run.name
             except NotConnectedError as error:
                 self.problem = str(error)
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _begin(self) -> None:
         files = list(self._data.all_files())
+        self.run_name = self._data.newest_run_name()
         runs = set(self._data.newest_runs().values()) if self._from_start else set()
         self._files.remember(file for file in files if file.path.parent not in runs)
 

@@ -16,6 +16,7 @@ class Source(ABC):
         publish: takes each frame, in the loop, in the order in which they came.
     Attributes:
         problem: why nothing can come at present; empty when all is well.
+        run_name: of the folder of the observing run that the newest frames are of; empty: of none.
         ready: set as soon as nothing that comes is missed.
         frames: so many were published.
         skipped_bytes: they belonged to no frame.
@@ -24,6 +25,7 @@ class Source(ABC):
     def __init__(self, publish: Callable[[Frame], None]) -> None:
         self._publish = publish
         self.problem = ""
+        self.run_name = ""
         self.ready = asyncio.Event()
         self.frames = 0
         self.skipped_bytes = 0

@@ -57,6 +57,7 @@ class StatusPipe(Source):
     async def run(self) -> None:
         """Publish until cancelled; raises NotConnectedError when there is no data folder at the begin."""
         await asyncio.to_thread(lambda: self._files.remember(self._data.all_files()))
+        self.run_name = await asyncio.to_thread(self._data.newest_run_name)
         looking = asyncio.create_task(self._look())
         try:
             while True:
@@ -118,6 +119,8 @@ class StatusPipe(Source):
             names = {name for at, name in grown if at == run}
             await self._files.read(await asyncio.to_thread(self._changed, run, names))
         self.skipped_bytes = self._files.skipped_bytes + self._skipped_in_pipes
+        if self._files.run is not None:
+            self.run_name = self._files.run.name
 
     def _changed(self, run: Path, names: set[str]) -> list[RunFile]:
         return self._files.changed(file for file in self._data.files(run) if file.product in names)
