@@ -46,6 +46,10 @@ class RefusedError(DiptychError):
     """The hardware understood the request and refused it (a NACK)."""
 
 
+class StorageError(DiptychError, OSError):
+    """A file cannot be written or read: no room, no permission, a disk that is gone; the text names the file."""
+
+
 class InvalidReadingError(DiptychError):
     """A value was asked for that is INVALID at present; the text says why it is."""
 

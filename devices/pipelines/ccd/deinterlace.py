@@ -71,6 +71,16 @@ def oriented(amps: NDArray[Any], geometry: Geometry) -> list[NDArray[Any]]:
     return [_turned(image, geometry, amp) for amp, image in enumerate(amps)]
 
 
+def trimmed(amps: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
+    """The amplifiers' images, (amp, y, x) in the order of reading, without underscan and overscan: a view."""
+    rows, columns = geometry.rows, geometry.columns
+    return amps[
+        :,
+        rows.underscan : rows.underscan + rows.data,
+        columns.underscan : columns.underscan + columns.data,
+    ]
+
+
 def assembled(
     amps: NDArray[Any], geometry: Geometry, trim: bool = True, out: NDArray[Any] | None = None
 ) -> NDArray[Any]:
@@ -81,20 +91,29 @@ def assembled(
         trim: leave underscan and overscan away.
         out: where to put it.
     """
-    x_window, y_window = geometry.columns, geometry.rows
-    if trim:
-        amps = amps[
-            :,
-            y_window.underscan : y_window.underscan + y_window.data,
-            x_window.underscan : x_window.underscan + x_window.data,
-        ]
-    rows, columns = amps.shape[1:]
     if out is None:
-        out = np.empty((geometry.focal_plane.amps_y * rows, geometry.focal_plane.amps_x * columns), amps.dtype)
+        out = np.empty(assembled_shape(geometry, trim), amps.dtype)
+    assemble_rows(amps, geometry, trim, 0, out)
+    return out
+
+
+def assembled_shape(geometry: Geometry, trim: bool = True) -> tuple[int, int]:
+    """Of the picture of all amplifiers, (y, x)."""
+    columns, rows = (axis.data if trim else axis.read for axis in (geometry.columns, geometry.rows))
+    return geometry.focal_plane.amps_y * rows, geometry.focal_plane.amps_x * columns
+
+
+def assemble_rows(amps: NDArray[Any], geometry: Geometry, trim: bool, first_row: int, out: NDArray[Any]) -> None:
+    """Fill `out` with rows of the picture, from `first_row` (from 0) on: for who has no room for all of it."""
+    if trim:
+        amps = trimmed(amps, geometry)
+    rows, columns = amps.shape[1:]
     for amp, image in enumerate(oriented(amps, geometry)):
         x, y = geometry.focal_plane.position(amp)
-        out[y * rows : (y + 1) * rows, x * columns : (x + 1) * columns] = image
-    return out
+        begin, end = max(first_row, y * rows), min(first_row + len(out), (y + 1) * rows)
+        if begin < end:
+            tile = image[begin - y * rows : end - y * rows]
+            out[begin - first_row : end - first_row, x * columns : (x + 1) * columns] = tile
 
 
 def _turned(image: NDArray[Any], geometry: Geometry, amp: int) -> NDArray[Any]:

@@ -98,12 +98,10 @@ class AmpAxis:
 
     def bias(self) -> tuple[int, int] | None:
         """First and last pixel of the file of the overscan, or else of the underscan; None: neither was read."""
-        window, before = self.window, self.data_first - 1
-        behind = window.read - before - window.data
-        wants_behind = (window.overscan > 0) != self.is_reversed if window.overscan or window.underscan else None
-        if wants_behind is None:
+        if not (self.window.overscan or self.window.underscan):
             return None
-        return (self.data_last + 1, self.data_last + behind) if wants_behind else (1, before)
+        is_behind = (self.window.overscan > 0) != self.is_reversed
+        return (self.data_last + 1, self.window.read) if is_behind else (1, self.data_first - 1)
 
 
 def amp_axes(geometry: Geometry, amp: int) -> tuple[AmpAxis, AmpAxis]:
