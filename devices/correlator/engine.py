@@ -127,6 +127,13 @@ class Engine:
         self._waiting.append(gulp)
         self._change.set()
 
+    def make_room(self) -> bool:
+        """Drop the gulp that waits longest; whether there was one."""
+        if self._waiting:
+            self._drop()
+            return True
+        return False
+
     def clear(self) -> None:
         """Forget the gulps that wait."""
         while self._waiting:

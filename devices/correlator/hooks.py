@@ -60,6 +60,11 @@ class Hook:
         raise BadValueError(f"{text!r} is neither 'program: /absolute/path ARGUMENT...' nor 'python: module:function'")
 
 
+def hooks_of(lines: tuple[str, ...]) -> tuple[Hook, ...]:
+    """The hooks of all lines that are not empty; raises BadValueError."""
+    return tuple(Hook.parse(line) for line in lines if line.strip())
+
+
 class Hooks:
     """The hooks of a server, run one candidate after the other, beside the search.
 

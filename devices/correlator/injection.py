@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from devices.pipelines.search.band import Band
 from devices.pipelines.search.pulse import dispersed_pulse
 from devices.pipelines.search.trials import Trials
+from devices.pipelines.search.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -55,30 +56,26 @@ def response(pulse: Pulse, band: Band, trials: Trials, sigma: NDArray[np.float64
         sigma: noise of sums over channels and samples; axes (dm, width).
         gain: value at the pulse's pixel after the spatial filter, for each channel; 0: the channel is missing.
     """
-    look_back = trials.look_back(band)
-    samples = int(np.ceil(pulse.end)) + look_back + 2
-    signal = pulse.signal(band, -look_back, samples + look_back) * gain[:, np.newaxis]
+    weights = Weights.of(band, trials)
+    signal = pulse.signal(band, -weights.reach, 2 * weights.reach + int(np.ceil(pulse.end)) + 2) * gain[:, np.newaxis]
     best = 0.0
-    for index, dm in enumerate(trials.dms):
-        leads = band.lead_samples(dm)
+    for dm in range(len(trials.dms)):
         total = np.zeros(signal.shape[1])
-        for channel, lead in zip(signal, leads, strict=True):
-            whole, part = divmod(float(lead), 1.0)
-            shift = int(whole)
-            total += (1.0 - part) * _later(channel, shift) + part * _later(channel, shift + 1)
+        for channel, series in enumerate(signal):
+            delay = int(weights.delay[dm, channel])
+            total += weights.near[dm, channel] * _later(series, delay)
+            total += weights.far[dm, channel] * _later(series, delay + 1)
         sums = np.concatenate([[0.0], np.cumsum(total)])
         for place, width in enumerate(trials.widths):
-            if sigma[index, place] > 0.0:
-                best = max(best, float(np.max(sums[width:] - sums[:-width])) / float(sigma[index, place]))
+            if sigma[dm, place] > 0.0:
+                best = max(best, float(np.max(sums[width:] - sums[:-width])) / float(sigma[dm, place]))
     return best
 
 
 def _later(series: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
     """The series, later by so many samples; 0 before its begin."""
-    if samples == 0:
-        return series
     later = np.zeros_like(series)
-    later[samples:] = series[:-samples] if samples < len(series) else 0.0
+    later[samples:] = series[: len(series) - samples]
     return later
 
 

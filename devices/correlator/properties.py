@@ -9,7 +9,7 @@ from typing import Final
 from devices.core import Properties, setting
 from devices.core.errors import BadValueError
 from devices.correlator.engine import RECEIVING
-from devices.correlator.hooks import Hook
+from devices.correlator.hooks import hooks_of
 from devices.pipelines.search.band import SAMPLE_S, Band
 from devices.pipelines.search.trials import WIDTHS, Trials, dm_trials
 
@@ -30,11 +30,6 @@ def odd(pixels: int) -> None:
     """Raises BadValueError."""
     if pixels % 2 == 0:
         raise BadValueError(f"{pixels} is not odd: the candidate's pixel has to be in the middle")
-
-
-def hooks(lines: tuple[str, ...]) -> tuple[Hook, ...]:
-    """The hooks of lines that are not empty; raises BadValueError."""
-    return tuple(Hook.parse(line) for line in lines if line.strip())
 
 
 def absolute(path: str) -> None:
@@ -102,11 +97,8 @@ class CorrelatorProperties(Properties):
     multithreading: bool = setting(False, doc="Whether the image is searched in nrows x ncols parts")
     nrows: int = setting(4, doc="Parts of the image along y, with multithreading", limits=(1, 64))
     ncols: int = setting(2, doc="Parts of the image along x, with multithreading", limits=(1, 64))
-    thread_dm: bool = setting(False, doc="As --threadDM: the search goes over trials in parallel anyway")
     dm_batches: int = setting(1, doc="Parts that the trials are searched in, for less memory", limits=(1, 64))
     samenoise: bool = setting(True, doc="One noise for all pixels of a channel")
-    noiseth: float = setting(3.0, doc="Pixels further off do not count for the noise, sigma", limits=(1.0, 100.0))
-    rejectnoiseoutliers: bool = setting(False, doc="Whether a noise that jumps by a factor of 3 is not averaged in")
     nocutoff: bool = setting(False, doc="Whether the drift of the sky between gulps is ignored")
     slow: bool = setting(False, doc="Whether bins of 5 samples are searched, too")
     imgdiff: bool = setting(False, doc="Whether means of whole gulps are searched, too")
@@ -126,8 +118,7 @@ class CorrelatorProperties(Properties):
 
     # Candidates
     cluster: bool = setting(True, doc="Whether what belongs together is found by HDBSCAN")
-    mincluster: int = setting(5, doc="Voxels of the smallest cluster", limits=(2, 1000))
-    minsamples: int = setting(2, doc="Neighbours that make a voxel a core of a cluster", limits=(1, 1000))
+    mincluster: int = setting(2, doc="Local maxima that make a cluster; others stay alone", limits=(2, 1000))
     maxcands: int = setting(50, doc="Candidates of a gulp, the strongest", limits=(1, 10_000))
     subimgpix: int = setting(11, doc="Pixels on a side of a candidate's cut-out; odd", limits=(1, 1001), check=odd)
     classify: bool = setting(True, doc="Whether a network says how probable it is that a candidate is RFI")
@@ -144,7 +135,7 @@ class CorrelatorProperties(Properties):
     exportmaps: bool = setting(False, doc="Whether each gulp's noise is written, too")
     hooks: tuple[str, ...] = setting(
         (), doc="Whom to tell of candidates, one a line: program: /path ARGUMENT... or python: module:function",
-        check=hooks,
+        check=hooks_of,
     )  # fmt: skip
     hook_snr: float = setting(8.0, doc="Candidates from here up are told to hooks, sigma", limits=(1.0, 1e6))
     hook_seconds: float = setting(10.0, doc="A hook that takes longer is ended, s", limits=(0.1, 600.0))
@@ -153,6 +144,8 @@ class CorrelatorProperties(Properties):
     verbose: bool = setting(False, doc="Whether every gulp is logged")
 
     # Accepted for old configurations; each has no meaning here, and docs/correlator.md says why.
+    thread_dm: bool = setting(False, doc="Not needed: parts of the image are searched in parallel anyway")
+    rejectnoiseoutliers: bool = setting(False, doc="Not needed: no single gulp decides the noise")
     toslack: bool = setting(False, doc="Not done here: a hook tells whom the site likes")
     pytorch_dedispersion: bool = setting(False, doc="Not needed: the search is in torch anyway")
     usejax: bool = setting(False, doc="Not needed: the search is in torch")

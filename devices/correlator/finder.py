@@ -1,0 +1,260 @@
+"""From gulps to candidates: searches, groups, cut-outs, the classifier, files; no process and no memory of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.core.errors import BadValueError
+from devices.correlator.clock import Clock
+from devices.correlator.drift import Drift
+from devices.correlator.gulp import Gulp
+from devices.correlator.injection import Pulse, add_pulse, response
+from devices.correlator.job import Cutout, Found, Injected, Job
+from devices.correlator.line import BASE, Line, Optics, lines_of
+from devices.correlator.plan import Plan
+from devices.correlator.properties import CorrelatorProperties
+from devices.pipelines.candidates.candidate import Candidate
+from devices.pipelines.candidates.classify import SHIPPED, Network, classify, load_network
+from devices.pipelines.candidates.cut_out import dynamic_spectrum
+from devices.pipelines.candidates.deduplicator import Deduplicator, Sighting
+from devices.pipelines.candidates.group import Group, SamePulse, SideLobes, overlap
+from devices.pipelines.search.result import SearchResult
+
+#: A pulse is remembered for so many gulps, to be known again.
+MEMORY_GULPS: Final = 9.0
+KEPT_AMPLITUDES: Final = 32
+#: Where cubes are saved, in the results folder.
+GULPS: Final = "gulps"
+#: A pulse is where it was injected when it is nearer than this, beams; and begins nearer than this, samples.
+NEAR_BEAMS: Final = 1.5
+NEAR_SAMPLES: Final = 1.0
+SECONDS_PER_DAY: Final = 86400.0
+
+
+@dataclass(frozen=True)
+class _Report:
+    """A candidate with what is made of it."""
+
+    candidate: Candidate
+    cutout: NDArray[np.float32]
+    pictures: Cutout
+
+
+class Finder:
+    """Searches one gulp after the other, and writes what it finds.
+
+    Args:
+        given: its properties.
+    Raises:
+        OSError: a file of the point spread function, or of weights, cannot be read. ValueError: it is none.
+    """
+
+    def __init__(self, given: CorrelatorProperties) -> None:
+        self._given, self._band = given, given.band
+        self._optics = Optics.of(given, self._band)
+        self._network: Network | None = load_network(given.model_weights or SHIPPED) if given.classify else None
+        lobes = SideLobes(self._optics.psf, given.nchans, given.spacefilter)
+        self._deduplicator = Deduplicator(
+            SamePulse(self._optics.beam_px, lobes), self._name, MEMORY_GULPS * given.nsamps * given.sample_s
+        )
+        self._plan: Plan | None = None
+        self._lines: list[Line] = []
+        self._drift = Drift(given)
+        self._amplitudes: dict[str, float] = {}
+        self._sigma: NDArray[np.float64] | None = None
+        self._channel_sigma = np.full(given.nchans, np.nan)
+
+    def __call__(self, cube: NDArray[np.float32], job: Job) -> Found:
+        """Search a gulp.
+
+        Args:
+            cube: axes (channel, sample, y, x); injected pulses are added to it.
+            job: what to do with it; its gulp's own cube is not looked at.
+        """
+        clock = Clock()
+        gulp = job.gulp
+        self._adopt(job)
+        for pulse, passed in job.pulses:
+            self._inject(cube, pulse, passed)
+        saved = self._save(cube, gulp) if job.save_cube else ""
+        shift_px = self._drift.since(gulp, job.follows)
+        clock.ended("prepare")
+        reports, injected = [], []
+        for line in self._lines:
+            result = line(cube, gulp.present, shift_px, job.follows)
+            if result is None:
+                continue
+            clock.ended(line.kind, {f"{line.prefix}{stage}": spent for stage, spent in result.seconds.items()})
+            if line.kind == BASE:
+                base = result
+                self._sigma, self._channel_sigma = result.sigma, result.channel_sigma
+            reports += self._report(line, result, job, clock)
+        candidates = tuple(report.candidate for report in reports)
+        injected = [self._recovered(pulse, base, candidates) for pulse, _ in job.pulses]
+        self._write(reports, job)
+        clock.ended("write")
+        return Found(
+            number=gulp.number,
+            isot=gulp.isot,
+            candidates=candidates,
+            cutouts=tuple(report.pictures for report in reports),
+            snr=base.snr,
+            sigma=base.sigma,
+            channel_sigma=base.channel_sigma,
+            voxels=len(base.voxels),
+            cut=base.voxels.cut,
+            complete=base.complete,
+            injected=tuple(injected),
+            saved=saved,
+            seconds=clock.seconds(),
+        )
+
+    def close(self) -> None:
+        for line in self._lines:
+            line.close()
+
+    def _adopt(self, job: Job) -> None:
+        """Search as the job's plan says; other trials begin anew."""
+        before, self._plan = self._plan, job.plan
+        if before is None or before.trials != job.plan.trials:
+            self.close()
+            self._lines = lines_of(self._given, self._band, job.plan, self._optics)
+        for line in self._lines:
+            line.adopt(job.plan)
+            if job.reset_noise:
+                line.reset_noise()
+
+    # Injection ----------------------------------------------------------------------------------------------------
+
+    def _inject(self, cube: NDArray[np.float32], pulse: Pulse, passed: int) -> None:
+        amplitude = self._amplitudes.get(pulse.identity)
+        if amplitude is None:
+            amplitude = self._amplitudes[pulse.identity] = self._amplitude(pulse)
+            while len(self._amplitudes) > KEPT_AMPLITUDES:
+                del self._amplitudes[next(iter(self._amplitudes))]
+        add_pulse(cube, pulse.signal(self._band, passed, cube.shape[1]), self._optics.psf, pulse.y, pulse.x, amplitude)
+
+    def _amplitude(self, pulse: Pulse) -> float:
+        """Of its brightest pixel, so that its significance is what was asked for."""
+        if self._sigma is None or self._plan is None:
+            raise BadValueError("a pulse cannot be injected into the first gulp: the noise is not known")
+        alive = np.isfinite(self._channel_sigma)
+        gain = np.where(alive, self._optics.gain(pulse.y, pulse.x, self._given), 0.0)
+        found = response(pulse, self._band, self._plan.trials, self._sigma, gain)
+        if found <= 0.0:
+            raise BadValueError("a pulse cannot be injected: no sub-band came")
+        return pulse.snr / found
+
+    def _recovered(self, pulse: Pulse, result: SearchResult, candidates: Sequence[Candidate]) -> Injected:
+        reach = 1
+        rows = slice(max(0, pulse.y - reach), pulse.y + reach + 1)
+        columns = slice(max(0, pulse.x - reach), pulse.x + reach + 1)
+        name = next((each.name for each in candidates if each.injected and self._is_near(pulse, each.y, each.x)), "")
+        recovered = float(np.max(result.snr[rows, columns]))
+        return Injected(pulse.identity, self._amplitudes[pulse.identity], recovered, name)
+
+    def _is_near(self, pulse: Pulse, y: int, x: int) -> bool:
+        return math.hypot(pulse.y - y, pulse.x - x) <= NEAR_BEAMS * self._optics.beam_px
+
+    def _is_injected(self, line: Line, group: Group, job: Job) -> bool:
+        """Whether a group lies where a pulse was injected, and shares a time with it in any channel."""
+        bin_samples = line.band.sample_s / self._band.sample_s
+        begins = np.asarray(group.begins) * bin_samples
+        return any(
+            self._is_near(pulse, group.y, group.x)
+            and overlap(
+                begins,
+                group.width * bin_samples,
+                pulse.start - passed - self._band.lead_samples(pulse.dm),
+                pulse.width,
+                NEAR_SAMPLES,
+            )
+            for pulse, passed in job.pulses
+        )
+
+    # Candidates ---------------------------------------------------------------------------------------------------
+
+    def _report(self, line: Line, result: SearchResult, job: Job, clock: Clock) -> list[_Report]:
+        gulp = job.gulp
+        groups = line.groups_of(result)
+        sightings = self._deduplicator(groups, line.mjd_of(gulp), line.band.sample_s, self._drift.sky_px)
+        clock.ended("cluster")
+        cutouts = line.cutouts([sighting.group for sighting in sightings])
+        clock.ended("cut out")
+        probabilities = self._classified(cutouts, sightings)
+        clock.ended("classify")
+        return [
+            self._one(line, gulp, sighting, cutout, probability, self._is_injected(line, sighting.group, job))
+            for sighting, cutout, probability in zip(sightings, cutouts, probabilities, strict=True)
+        ]
+
+    def _classified(self, cutouts: list[NDArray[np.float32]], sightings: list[Sighting]) -> list[float]:
+        if self._network is None or not cutouts:
+            return [math.nan] * len(cutouts)
+        widths = np.array([sighting.group.width for sighting in sightings])
+        return [float(each) for each in classify(np.stack(cutouts), self._network, widths)]
+
+    def _one(
+        self,
+        line: Line,
+        gulp: Gulp,
+        sighting: Sighting,
+        cutout: NDArray[np.float32],
+        probability: float,
+        injected: bool,
+    ) -> _Report:
+        group, sample_s = sighting.group, line.band.sample_s
+        mjd = line.mjd_of(gulp) + group.sample * sample_s / SECONDS_PER_DAY
+        ra_deg, dec_deg = self._drift.sky_of(gulp, group.y, group.x)
+        candidate = Candidate(
+            name=sighting.name,
+            isot=gulp.isot,
+            mjd=mjd,
+            y=group.y,
+            x=group.x,
+            dm_index=group.dm_index,
+            width_index=group.width_index,
+            sample=group.sample,
+            snr=group.snr,
+            dm=group.dm,
+            width_s=group.width * sample_s,
+            ra_deg=ra_deg,
+            dec_deg=dec_deg,
+            members=group.members,
+            rfi_probability=probability,
+            injected=injected,
+            complete=group.complete(line.samples),
+            revision=sighting.revision,
+            kind=line.kind,
+        )
+        middle, samples = cutout.shape[2] // 2, cutout.shape[1]
+        first = max(0, (samples - group.width) // 2)
+        image = cutout[:, first : first + group.width].mean(axis=(0, 1))
+        spectrum = dynamic_spectrum(cutout, middle, middle, self._optics.beam_px)
+        return _Report(candidate, cutout, Cutout(image, spectrum))
+
+    # Files --------------------------------------------------------------------------------------------------------
+
+    def _save(self, cube: NDArray[np.float32], gulp: Gulp) -> str:
+        """Write a cube to the results folder; the path, "" without such a folder."""
+        if not self._given.results:
+            return ""
+        folder = Path(self._given.results) / GULPS
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{gulp.isot.replace(':', '')}.npy"
+        np.save(path, cube)
+        return str(path)
+
+    def _write(self, reports: list[_Report], job: Job) -> None:
+        """Write what is to be kept of a gulp."""
+
+    def _name(self) -> str:
+        self._number = getattr(self, "_number", 0) + 1
+        return f"cand{self._number:04d}"

@@ -1,0 +1,158 @@
+"""One kind of search with what belongs to it: from a cube to groups of voxels, and to cut-outs of these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.correlator.gulp import Gulp
+from devices.correlator.plan import Plan
+from devices.correlator.properties import CorrelatorProperties
+from devices.pipelines.candidates.cut_out import cut_out
+from devices.pipelines.candidates.find import GroupSettings, find_groups
+from devices.pipelines.candidates.group import Group, SideLobes
+from devices.pipelines.search.band import Band
+from devices.pipelines.search.psf import gaussian_psf
+from devices.pipelines.search.result import SearchResult
+from devices.pipelines.search.search import Search
+from devices.pipelines.search.settings import SearchSettings
+
+BASE: Final = "base"
+#: A Gaussian beam is cut where it is below 1e-9, beams.
+BEAM_REACH: Final = 3
+
+
+@dataclass(frozen=True)
+class Optics:
+    """What a point source looks like.
+
+    Attributes:
+        psf: 1 at the source, which is at ``size // 2``; axes (channel, y, x).
+        beam_px: full width at half maximum, pixels.
+    """
+
+    psf: NDArray[np.float32]
+    beam_px: float
+
+    @classmethod
+    def of(cls, given: CorrelatorProperties, band: Band) -> Optics:
+        """As the property ``psf`` says.
+
+        Raises:
+            OSError: the file cannot be read. ValueError: it is no point spread function of this band.
+        """
+        channels = len(band.frequencies_mhz)
+        if given.psf.startswith("gaussian:"):
+            fwhm_px = float(given.psf.partition(":")[2])
+            size = min(2 * int(np.ceil(BEAM_REACH * fwhm_px)) + 1, 2 * given.gridsize + 1)
+            return cls(gaussian_psf(band, size, fwhm_px), fwhm_px)
+        psf = np.load(given.psf, allow_pickle=False)
+        if psf.ndim == 2:
+            psf = np.broadcast_to(psf, (channels, *psf.shape))
+        if psf.ndim != 3 or len(psf) != channels or not np.isfinite(psf).all():
+            raise ValueError(f"{given.psf}: shape {psf.shape}, not ({channels}, y, x) of finite numbers")
+        at_source = psf[:, psf.shape[1] // 2, psf.shape[2] // 2]
+        if (at_source <= 0.0).any():
+            raise ValueError(f"{given.psf}: the source is at size // 2, and above 0 there")
+        psf = (psf / at_source[:, np.newaxis, np.newaxis]).astype(np.float32)
+        # The main lobe's area in its middle channel, as that of a Gaussian.
+        above = np.count_nonzero(psf[channels // 2] >= 0.5)
+        return cls(psf, max(1.0, 2.0 * float(np.sqrt(above / np.pi))))
+
+    def gain(self, y: int, x: int, given: CorrelatorProperties) -> NDArray[np.float64]:
+        """Value of a source of height 1 at its pixel after the spatial filter, whose noise is that before it.
+
+        Returns:
+            Axis: channel. 1 without the filter; at the border what is outside of the image gains nothing.
+        """
+        if not given.spacefilter:
+            return np.ones(len(self.psf))
+        height, width = self.psf.shape[1:]
+        rows = slice(max(0, height // 2 - y), height // 2 - y + given.gridsize)
+        columns = slice(max(0, width // 2 - x), width // 2 - x + given.gridsize)
+        inside = self.psf[:, rows, columns].astype(np.float64)
+        return np.asarray(np.sqrt(np.sum(inside**2, axis=(1, 2))), np.float64)
+
+
+def search_settings(given: CorrelatorProperties, plan: Plan) -> SearchSettings:
+    """What the search makes of properties."""
+    return SearchSettings(
+        threshold=plan.threshold,
+        most_voxels=given.most_voxels,
+        spatial_filter=given.spacefilter,
+        use_fft=given.usefft,
+        append_frame=given.appendframe,
+        rows=given.nrows if given.multithreading else 1,
+        columns=given.ncols if given.multithreading else given.threads,
+        threads=given.threads,
+        same_noise=given.samenoise,
+        dm_batches=given.dm_batches,
+    )
+
+
+class Line:
+    """Searches one gulp after the other.
+
+    Attributes:
+        kind: as candidates name it. prefix: of its stages.
+        samples: of what it searches at once, of its own band.
+    """
+
+    kind, prefix = BASE, ""
+
+    def __init__(self, given: CorrelatorProperties, band: Band, plan: Plan, optics: Optics) -> None:
+        self.band, self.samples = band, given.nsamps
+        self._given, self._trials = given, plan.trials
+        self._search = Search(band, plan.trials, search_settings(given, plan), optics.psf, given.place)
+        self._groups = GroupSettings(
+            band=band,
+            beam_px=optics.beam_px,
+            cluster=given.cluster,
+            least_cluster=given.mincluster,
+            most_groups=given.maxcands,
+            side_lobes=SideLobes(optics.psf, len(band.frequencies_mhz), given.spacefilter),
+        )
+
+    def __call__(
+        self, cube: NDArray[np.float32], present: NDArray[np.bool_], shift_px: tuple[float, float], follows: bool
+    ) -> SearchResult | None:
+        """Search a gulp; None: more gulps are needed."""
+        return self._search(cube, present, shift_px, follows)
+
+    def adopt(self, plan: Plan) -> None:
+        """Another threshold; other trials need another line."""
+        self._search.set_threshold(plan.threshold)
+
+    def reset_noise(self) -> None:
+        self._search.reset_noise()
+
+    def mjd_of(self, gulp: Gulp) -> float:
+        """When the first sample began of what was searched last, with this gulp as its last one."""
+        return gulp.mjd
+
+    def groups_of(self, result: SearchResult) -> list[Group]:
+        """Falling significance."""
+        return find_groups(result.voxels, self._trials, self._groups)
+
+    def cutouts(self, groups: list[Group]) -> list[NDArray[np.float32]]:
+        """Of what was searched last, de-dispersed and centred; axes (channel, sample, y, x) each."""
+        if not groups:
+            return []
+        recent = self._search.recent
+        look_back = recent.shape[1] - self.samples
+        leads = [self.band.lead_samples(group.dm) for group in groups]
+        return [
+            cut_out(recent, look_back, group.y, group.x, lead, group.sample, group.width, self._given.subimgpix)
+            for group, lead in zip(groups, leads, strict=True)
+        ]
+
+    def close(self) -> None:
+        self._search.close()
+
+
+def lines_of(given: CorrelatorProperties, band: Band, plan: Plan, optics: Optics) -> list[Line]:
+    """The kinds of search that properties ask for; the base first."""
+    return [Line(given, band, plan, optics)]
