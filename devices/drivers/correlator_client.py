@@ -76,7 +76,7 @@ class CorrelatorClient:
             is_last = sends == self._tries
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    status, text = await self._send(name, body)
+                    status, text = await self.send(name, body)
             except builtins.TimeoutError:
                 self.close()
                 if is_last:
@@ -107,8 +107,12 @@ class CorrelatorClient:
     def _peer(self) -> str:
         return f"{self._host}:{self._port}"
 
-    async def _send(self, name: MessageName, body: Sequence[bytes | memoryview]) -> tuple[int, str]:
-        loop = asyncio.get_running_loop()
+    async def send(self, name: MessageName, body: Sequence[bytes | memoryview]) -> tuple[int, str]:
+        """Send once, without a time limit; the status and the text of the answer.
+
+        Raises:
+            OSError: the connection cannot be made, or broke. ProtocolError: the answer is none.
+        """
         if self._socket is None:
             self._socket = await _connect(self._host, self._port)
         head = (
@@ -116,12 +120,16 @@ class CorrelatorClient:
             f"Content-Length: {sum(len(part) for part in body)}\r\n\r\n"
         )
         try:
-            await loop.sock_sendall(self._socket, head.encode("ascii"))
-            for part in body:
-                await loop.sock_sendall(self._socket, part)
+            for part in (head.encode("ascii"), *body):
+                await self.transmit(part)
         except (BrokenPipeError, ConnectionResetError):
             pass  # the server refused before it had all; it may have said why
         return await self._answer(self._socket)
+
+    async def transmit(self, part: bytes | memoryview) -> None:
+        """Send bytes over the connection that there is."""
+        assert self._socket is not None
+        await asyncio.get_running_loop().sock_sendall(self._socket, part)
 
     async def _answer(self, connection: socket.socket) -> tuple[int, str]:
         loop = asyncio.get_running_loop()
