@@ -1,13 +1,15 @@
-"""The notebook of the documentation runs from its first cell to its last."""
+"""The notebook of the documentation runs from its first cell to its last, in a kernel as Jupyter starts it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import subprocess
-import sys
+import re
 from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
 
 from tests.daqdata.daq_nodes import DaqNodeServer, with_nodes
 
@@ -15,28 +17,26 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "notebooks" / "daq_client.ipynb"
 
 
-def test_the_notebook_runs_with_a_node(tmp_path: Path) -> None:
-    cells = json.loads(NOTEBOOK.read_text())["cells"]
-    program = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+def test_the_notebook_runs_with_a_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
 
     async def test(node: DaqNodeServer) -> None:
-        found = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-W", "ignore::UserWarning", "-c", program],  # a figure of Agg cannot be shown
-            cwd=tmp_path,
-            env=os.environ | {"DAQ_NODE": node.host, "MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=90.0,
-        )
-        assert found.returncode == 0, found.stderr
-        assert f"{{'{node.host}': True}}" in found.stdout
-        assert "simulates: True" in found.stdout
-        assert "MOVIE of module 11 2024-07-25 04:34:46." in found.stdout
+        notebook = nbformat.read(NOTEBOOK, as_version=4)
+        kernel = NotebookClient(notebook, timeout=90, resources={"metadata": {"path": str(tmp_path)}})
+        environment = os.environ | {"DAQ_NODE": node.host, "PYTHONPATH": str(ROOT)}
+        await asyncio.to_thread(kernel.execute, env=environment)  # raises what a cell raises
+        outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+        text = "".join(output.get("text", "") for output in outputs)
+        assert f"{{'{node.host}': True}}" in text
+        assert "simulates: True" in text
+        assert re.search(r"MOVIE of module 11 2024-07-25 04:34:46\.", text)
+        pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+        assert len(pictures) >= 2, "live plots and a mean image"
 
     with_nodes(test, 11)
 
 
 def test_the_notebook_is_kept_without_outputs() -> None:
-    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
     assert not [cell["id"] for cell in cells if cell.get("outputs") or cell.get("execution_count")]
