@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from devices.core.errors import BadValueError
 from devices.drivers.ccd_header import extension_cards, picture_cards, primary_cards
-from devices.drivers.fits_cards import header
+from devices.drivers.fits_cards import header, signed, unsigned_header
 from devices.drivers.fits_pixels import type_cards, write_pixels
 from devices.drivers.new_file import NewFile
 from devices.pipelines.ccd.ccd_image import Card, CcdImage
@@ -60,7 +60,7 @@ def _write_extensions(file: NewFile, image: CcdImage, name: str) -> None:
     amps = image.geometry.amps
     begin = [Card("SIMPLE", True, "FITS 4.0"), Card("BITPIX", 8, "no pixels here"), Card("NAXIS", 0, "no pixels here")]
     primary = [*begin, Card("EXTEND", True, "pixels are in the extensions"), *primary_cards(image, name, amps)]
-    offset = file.write(header(primary, 0), 0)
+    offset = file.write(signed(unsigned_header(primary), 0), 0)
     rows, columns = image.amps.shape[1:]
     bits, scale = type_cards(image.amps.dtype)
     for amp in range(amps):
@@ -71,7 +71,7 @@ def _write_extensions(file: NewFile, image: CcdImage, name: str) -> None:
             Card("GCOUNT", 1, "one image"),
             *(*scale, *extension_cards(image, amp)),
         ]
-        offset = _write_unit(file, cards, iter([np.ascontiguousarray(image.amps[amp])]), offset)
+        offset = _write_unit(file, cards, iter([image.amps[amp]]), offset)
 
 
 def _write_picture(file: NewFile, image: CcdImage, trim: bool, name: str) -> None:
@@ -82,9 +82,10 @@ def _write_picture(file: NewFile, image: CcdImage, trim: bool, name: str) -> Non
 
 
 def _write_unit(file: NewFile, cards: list[Card], parts: Iterator[NDArray[Any]], offset: int) -> int:
-    """A header and its pixels; the header comes last, when their sum is known."""
-    behind, total = write_pixels(file, parts, offset + len(header(cards, 0)))
-    file.write(header(cards, total), offset)
+    """A header and its pixels; the header comes last, when their sum is known. Returns the offset behind."""
+    head = unsigned_header(cards)
+    behind, total = write_pixels(file, parts, offset + len(head))
+    file.write(signed(head, total), offset)
     return behind
 
 

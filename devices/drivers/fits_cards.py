@@ -19,25 +19,36 @@ BLOCK = 2880
 _KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 _LONG_KEYWORD = re.compile(r"[A-Z0-9_-][A-Z0-9_ -]{0,60}[A-Z0-9_-]")
 _NO_CHECKSUM = "0" * 16
+_NO_DATASUM = "?" * 10
 
 
-def header(cards: Iterable[Card], data_sum: int | None = None) -> bytes:
+def header(cards: Iterable[Card]) -> bytes:
     """A header with END, filled up to whole blocks.
-
-    Args:
-        data_sum: 32-bit sum of the data: DATASUM and CHECKSUM are added.
 
     Raises:
         BadValueError: a keyword that FITS cannot hold.
     """
-    lines = [line for card in cards for line in card_lines(card)]
-    if data_sum is None:
-        return _filled(lines)
-    lines += card_lines(Card("DATASUM", str(data_sum), "sum of the data"))
-    unsigned = _filled([*lines, *card_lines(Card("CHECKSUM", _NO_CHECKSUM, "of this header and its data"))])
-    at = unsigned.rindex(_NO_CHECKSUM.encode())
-    checksum = encoded_checksum(ones_sum(unsigned, data_sum)).encode()
-    return unsigned[:at] + checksum + unsigned[at + len(checksum) :]
+    content = "".join(line for card in (*cards, Card("END", "")) for line in card_lines(card)).encode("ascii")
+    return content.ljust(-(-len(content) // BLOCK) * BLOCK)
+
+
+def unsigned_header(cards: Iterable[Card]) -> bytes:
+    """A header with room for the sums of the data, which `signed` puts in."""
+    return header(
+        [
+            *cards,
+            Card("DATASUM", _NO_DATASUM, "sum of the data"),
+            Card("CHECKSUM", _NO_CHECKSUM, "of this header and its data"),
+        ]
+    )
+
+
+def signed(unsigned: bytes, data_sum: int) -> bytes:
+    """A header with DATASUM and CHECKSUM; `data_sum` is the 32-bit sum of the data."""
+    begin, _, end = unsigned.rpartition(_NO_DATASUM.encode())
+    content = begin + f"{data_sum:010d}".encode() + end
+    begin, _, end = content.rpartition(_NO_CHECKSUM.encode())
+    return begin + encoded_checksum(ones_sum(content, data_sum)).encode() + end
 
 
 def card_lines(card: Card) -> list[str]:
@@ -47,7 +58,7 @@ def card_lines(card: Card) -> list[str]:
     character that is not printable ASCII a question mark. A comment that does not fit is cut, a text never.
     """
     keyword, value, comment = card.keyword.strip().upper(), card.value, _ascii(card.comment)
-    if keyword in ("COMMENT", "HISTORY"):
+    if keyword in ("COMMENT", "HISTORY", "END"):
         text = _ascii(str(value))
         return [f"{keyword:<8}{text[at : at + 72]}".ljust(80) for at in range(0, len(text) or 1, 72)]
     is_long = not _KEYWORD.fullmatch(keyword)
@@ -93,11 +104,6 @@ def folded(total: int) -> int:
     return total
 
 
-def _filled(lines: list[str]) -> bytes:
-    content = "".join([*lines, "END".ljust(80)]).encode("ascii")
-    return content.ljust(-(-len(content) // BLOCK) * BLOCK)
-
-
 def _text_lines(begin: str, text: str, comment: str, is_long: bool) -> list[str]:
     quoted = text.replace("'", "''")
     if len(begin) + len(quoted) + 2 <= 80:
@@ -135,4 +141,6 @@ def _with_comment(line: str, comment: str) -> str:
 
 
 def _ascii(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(each if " " <= each <= "~" else "?" for each in text)

@@ -29,7 +29,7 @@ def write_pixels(file: NewFile, parts: Iterable[NDArray[Any]], offset: int) -> t
 
     Args:
         file: where to.
-        parts: contiguous arrays of one type; each but the last one has an even number of pixels.
+        parts: arrays of one type; each but the last one has an even number of pixels.
         offset: of the first pixel in the file.
 
     Returns:
@@ -38,7 +38,7 @@ def write_pixels(file: NewFile, parts: Iterable[NDArray[Any]], offset: int) -> t
     begin, total = offset, 0
     buffer = np.empty(CHUNK_BYTES, np.uint8)
     for part in parts:
-        pixels = part.reshape(-1)
+        pixels = np.ascontiguousarray(part).reshape(-1)
         word, encode = (np.uint16, _encode_16) if pixels.itemsize == 2 else (np.uint32, _encode_32)
         unsigned, room = pixels.view(word), buffer.view(word)
         shift = word(1 << (8 * pixels.itemsize - 1) if pixels.dtype.kind == "u" else 0)
@@ -46,8 +46,7 @@ def write_pixels(file: NewFile, parts: Iterable[NDArray[Any]], offset: int) -> t
             chunk = unsigned[at : at + room.size]
             total += int(encode(chunk, shift, room))
             offset = file.write(room[: chunk.size].data, offset)
-    filling = -(offset - begin) % BLOCK
-    return (file.write(bytes(filling), offset) if filling else offset), folded(total)
+    return file.write(bytes(-(offset - begin) % BLOCK), offset), folded(total)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
