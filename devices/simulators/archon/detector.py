@@ -1,0 +1,256 @@
+"""The detector behind the simulated Archon: what light, cold and the video chain make of an exposure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.simulators.archon.settings import ArchonSettings
+
+TILE = 1 << 20
+"""Noise of so many pixels is made once and then taken from random places."""
+
+CHUNK = 1 << 17
+"""Pixels that are worked on at once, few enough to stay in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How one tap is clocked along its lines or pixels; what the frame has beyond is overscan.
+
+    Attributes:
+        count: of the frame, binned.
+        skip, under, data: clocks, unbinned: ``under`` are read, ``skip`` are not, ``data`` are read.
+    """
+
+    count: int
+    skip: int
+    under: int
+    data: int
+    binning: int = 1
+
+    def parts(self, size: int, shift: int = 0) -> list[tuple[int, int, int]]:
+        """(first of the frame, first clock, number in the frame) of what comes from a detector of so many pixels."""
+        found = []
+        place = 0
+        for clock, clocks in ((0, self.under), (self.under + self.skip, self.data)):
+            number = min(clocks // self.binning, self.count - place)
+            before = min(number, max(0, -(-(-clock - shift) // self.binning)))
+            within = min(number - before, (size - clock - shift) // self.binning - before)
+            if within > 0:
+                found.append((place + before, clock + shift + before * self.binning, within))
+            place += number
+        return found
+
+
+@dataclass(frozen=True)
+class Window:
+    """How every tap is read, in its own order of reading."""
+
+    lines: Axis
+    pixels: Axis
+
+
+class Detector:
+    """Charge, noise, bias. One random generator, so that a seed and the same exposures give the same images.
+
+    Args:
+        taps: their number.
+    """
+
+    def __init__(self, settings: ArchonSettings, taps: int) -> None:
+        self.settings = settings
+        self.taps = taps
+        self._across, self._up = (taps, 1) if taps < 4 or taps % 2 else (taps // 2, 2)
+        self._random = np.random.default_rng(settings.seed)
+        self._noise = self._random.standard_normal(TILE, np.float32)
+        self._bias = settings.bias_adu * (1.0 + 0.02 * self._random.standard_normal(taps))
+        self._light = [self._prescanned(light) for light in self._tap_light()]
+
+    @property
+    def tap_shape(self) -> tuple[int, int]:
+        """Rows and columns of one tap, its prescan included."""
+        rows, columns = self._light[0].shape
+        return rows, columns
+
+    def image(
+        self,
+        window: Window,
+        open_s: float,
+        dark_s: float,
+        celsius: float,
+        open_s_per_row: float = 0.0,
+        shifted_rows: int = 0,
+    ) -> NDArray[np.uint16]:
+        """What the taps read.
+
+        Args:
+            open_s, dark_s: time with light, and of the whole integration.
+            open_s_per_row: light while rows are read, s per row: the shutter is open (a ramp).
+            shifted_rows: before the read-out.
+        Returns:
+            (tap, line, pixel), uint16, in the order of reading.
+        """
+        lines, pixels = window.lines.count, window.pixels.count
+        frame = np.empty((self.taps, lines, pixels), np.uint16)
+        if self.settings.scene == "test":
+            for tap in range(self.taps):
+                frame[tap] = test_pattern(tap, lines, pixels)
+            return frame
+        dark = self.settings.dark_e_s * 2.0 ** ((celsius - 20.0) / 6.3) * dark_s
+        rows = max(1, CHUNK // pixels)
+        for tap in range(self.taps):
+            seconds = np.full(self._light[tap].shape[0], open_s, np.float32)
+            seconds += np.float32(open_s_per_row) * np.arange(seconds.size, dtype=np.float32)
+            for first in range(0, lines, rows):
+                last = min(first + rows, lines)
+                charge = np.zeros((last - first, pixels), np.float32)
+                self._collect(charge, self._light[tap], window, first, seconds, dark, shifted_rows)
+                self._read(charge, tap, first, frame[tap, first:last])
+            self._cosmic_rays(frame[tap], dark_s)
+        return frame
+
+    def _collect(
+        self,
+        charge: NDArray[np.float32],
+        light: NDArray[np.float32],
+        window: Window,
+        first: int,
+        seconds: NDArray[np.float32],
+        dark: float,
+        shifted: int,
+    ) -> None:
+        """Put electrons into some lines, from ``first``, of the frame of one tap."""
+        lb, pb = window.lines.binning, window.pixels.binning
+        for y, row, rows in window.lines.parts(light.shape[0], shifted):
+            y0, y1 = max(y, first), min(y + rows, first + charge.shape[0])
+            if y1 <= y0:
+                continue
+            top, bottom = row + (y0 - y) * lb, row + (y1 - y) * lb
+            for x, column, columns in window.pixels.parts(light.shape[1]):
+                electrons = light[top:bottom, column : column + columns * pb] * seconds[top:bottom, np.newaxis]
+                electrons += np.float32(dark)
+                np.minimum(electrons, np.float32(self.settings.full_well_e), out=electrons)
+                if lb > 1 or pb > 1:
+                    electrons = electrons.reshape(y1 - y0, lb, columns, pb).sum((1, 3), dtype=np.float32)
+                charge[y0 - first : y1 - first, x : x + columns] = electrons
+
+    def _read(self, charge: NDArray[np.float32], tap: int, first: int, out: NDArray[np.uint16]) -> None:
+        """Photon and read noise, gain, bias with its slope along the lines and its columns, 16 bits."""
+        settings = self.settings
+        start = int(self._random.integers(0, TILE - 1))
+        noise = (
+            np.take(self._noise, np.arange(start, start + charge.size), mode="wrap")
+            if (start + charge.size > TILE)
+            else self._noise[start : start + charge.size]
+        )
+        sigma = charge + np.float32(settings.read_noise_e**2)
+        np.sqrt(sigma, out=sigma)
+        sigma *= noise.reshape(charge.shape)
+        charge += sigma
+        charge *= np.float32(1.0 / settings.gain_e_adu)
+        columns = np.arange(charge.shape[1], dtype=np.float32)
+        # The first pixels of a line are higher: the video chain settles after the shift of the rows.
+        charge += np.float32(self._bias[tap] + 0.5) + np.float32(6.0) * np.exp(columns * np.float32(-0.2))
+        charge += (np.float32(2e-3) * np.arange(first, first + charge.shape[0], dtype=np.float32))[:, np.newaxis]
+        np.clip(charge, 0.0, 65535.0, out=charge)
+        out[:] = charge
+
+    def _cosmic_rays(self, frame: NDArray[np.uint16], seconds: float) -> None:
+        rate = self.settings.cosmic_rays_mpix_h / 3600.0 * frame.size / 1e6
+        lines, pixels = frame.shape
+        for _ in range(int(self._random.poisson(rate * seconds))):
+            length = int(self._random.integers(1, 12))
+            angle = self._random.uniform(0.0, math.pi)
+            y = self._random.integers(lines) + np.round(np.arange(length) * math.sin(angle)).astype(int)
+            x = self._random.integers(pixels) + np.round(np.arange(length) * math.cos(angle)).astype(int)
+            inside = (y >= 0) & (y < lines) & (x >= 0) & (x < pixels)
+            adu = self._random.uniform(500.0, 3000.0) / self.settings.gain_e_adu
+            hit = frame[y[inside], x[inside]]
+            frame[y[inside], x[inside]] = np.minimum(hit + adu, 65535.0).astype(np.uint16)
+
+    def _tap_light(self) -> list[NDArray[np.float32]]:
+        """Electrons per second of each tap's pixels, in its order of reading: from its own corner of the detector."""
+        settings = self.settings
+        rows, columns = settings.rows // self._up, settings.columns // self._across
+        if settings.scene in ("dark", "test"):
+            return [np.zeros((rows, columns), np.float32)] * self.taps
+        whole = self._flat() if settings.scene == "flat" else self._stars()
+        found = []
+        for tap in range(self.taps):
+            row, column = divmod(tap, self._across)
+            part = whole[row * rows : (row + 1) * rows, column * columns : (column + 1) * columns]
+            part = part[:: -1 if row else 1, :: -1 if column % 2 else 1]
+            found.append(np.ascontiguousarray(part))
+        return found
+
+    def _prescanned(self, light: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.pad(light, ((0, 0), (self.settings.prescan, 0))) if self.settings.prescan else light
+
+    def _flat(self) -> NDArray[np.float32]:
+        """An even light with vignetting, and pixels that differ by 1 %."""
+        settings = self.settings
+        y = np.linspace(-1.0, 1.0, settings.rows, dtype=np.float32)[:, np.newaxis]
+        x = np.linspace(-1.0, 1.0, settings.columns, dtype=np.float32)
+        vignetting = np.float32(1) - np.float32(0.05) * (x * x + y * y)
+        light: NDArray[np.float32] = np.float32(settings.flat_e_s) * vignetting
+        response = np.resize(self._noise, light.shape)
+        response *= np.float32(0.01)
+        response += np.float32(1.0)
+        light *= response
+        light.clip(0.0, None, out=light)
+        return light
+
+    def _stars(self) -> NDArray[np.float32]:
+        settings = self.settings
+        rows, columns = settings.rows, settings.columns
+        sky = np.full((rows, columns), settings.sky_e_s, np.float32)
+        sigma = settings.fwhm_px / 2.3548
+        reach = math.ceil(5 * sigma)
+        number = round(settings.stars_per_mpix * rows * columns / 1e6)
+        places = zip(
+            self._random.uniform(0, rows, number),
+            self._random.uniform(0, columns, number),
+            # Each magnitude fainter has some 2.5 times as many stars.
+            2000.0 * self._random.uniform(1e-3, 1.0, number) ** -1.0,
+            strict=True,
+        )
+        for y, x, flux_e_s in places:
+            y0, x0 = max(0, int(y) - reach), max(0, int(x) - reach)
+            y1, x1 = min(rows, int(y) + reach + 1), min(columns, int(x) + reach + 1)
+            dy = np.exp(-0.5 * ((np.arange(y0, y1) + 0.5 - y) / sigma) ** 2)
+            dx = np.exp(-0.5 * ((np.arange(x0, x1) + 0.5 - x) / sigma) ** 2)
+            sky[y0:y1, x0:x1] += (flux_e_s / (2 * math.pi * sigma**2) * np.outer(dy, dx)).astype(np.float32)
+        return sky
+
+
+def test_pattern(tap: int, lines: int, pixels: int) -> NDArray[np.uint16]:
+    """What tap ``tap`` shows with the scene ``test``: 4096 * tap + 31 * line + pixel, in 16 bits."""
+    line = np.arange(lines, dtype=np.uint16)[:, np.newaxis] * np.uint16(31)
+    return (line + np.arange(pixels, dtype=np.uint16) + np.uint16((4096 * tap) & 0xFFFF)).astype(np.uint16)
+
+
+def frame_of(taps: NDArray[np.uint16], reversed_taps: list[bool], mode: int, wide: bool) -> NDArray[Any]:
+    """Lay taps side by side as the controller does.
+
+    Args:
+        taps: (tap, line, pixel), in the order of reading.
+        reversed_taps: their pixels go from right to left.
+        mode: 0 lines from the top; 1 from the bottom; 2 the first half of the taps from the top, the others from the
+            bottom.
+        wide: samples of 32 bits.
+    Returns:
+        (height, width), uint16 or uint32.
+    """
+    count, lines, pixels = taps.shape
+    across = count // 2 if mode == 2 else count
+    frame = np.empty((lines * (2 if mode == 2 else 1), across, pixels), np.uint32 if wide else np.uint16)
+    for tap in range(count):
+        from_bottom = mode == 1 or (mode == 2 and tap >= across)
+        part = taps[tap, :: -1 if from_bottom else 1, :: -1 if reversed_taps[tap] else 1]
+        frame[lines if mode == 2 and tap >= across else 0 :, tap % across][:lines] = part
+    return frame.reshape(frame.shape[0], across * pixels)
