@@ -113,7 +113,8 @@ def _compressed(file: NewFile, image: CcdImage, kind: Kind, name: str) -> None:
         assemble_rows(image.amps, image.geometry, trim, 0, picture)
         units = [unit(picture, picture_cards(image, trim))]
     first = fits.PrimaryHDU(header=fits.Header.fromstring(header(primary)))
-    fits.HDUList([first, *units]).writeto(file.part, overwrite=True, checksum=True)
+    with file.stream() as stream:
+        fits.HDUList([first, *units]).writeto(stream, checksum=True)
 
 
 def _picture_header(image: CcdImage, trim: bool, name: str) -> list[Card]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 from devices.core.errors import BadValueError, StorageError
 
@@ -33,11 +35,6 @@ class NewFile:
         self._part = self._path.with_name(f".{self._path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
         self._number = -1
 
-    @property
-    def part(self) -> Path:
-        """The temporary name, for writers that open files themselves."""
-        return self._part
-
     def __enter__(self) -> NewFile:
         if not self._overwrite and os.path.lexists(self._path):
             raise self._exists()
@@ -61,21 +58,25 @@ class NewFile:
             raise self._failed(error) from error
         return offset
 
+    def stream(self) -> BinaryIO:
+        """The temporary file for who writes by itself; to be closed by the caller."""
+        return os.fdopen(os.dup(self._number), "wb")
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None:
+            if error is None:
                 self._finish()
-            elif isinstance(error, OSError) and not isinstance(error, StorageError):
-                raise self._failed(error) from error
         except OSError as failed:
-            if isinstance(failed, StorageError):
-                raise
             raise self._failed(failed) from failed
         finally:
             os.close(self._number)
-            self._part.unlink(missing_ok=True)
+            # What went wrong before is more than a temporary file that stays.
+            with contextlib.suppress(OSError):
+                self._part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, StorageError):
+            raise self._failed(error) from error
 
     def _finish(self) -> None:
         os.fsync(self._number)
