@@ -139,7 +139,9 @@ class ArchonDriver:
         finally:
             if self.connected:
                 await self.message("POLLON")
-        return Upload(len(lines), tuple(lines[number].partition("=")[0] for number in wrong), bool(beyond or not any(held)))
+        return Upload(
+            len(lines), tuple(lines[number].partition("=")[0] for number in wrong), bool(beyond or not any(held))
+        )
 
     async def write_values(self, configuration: ArchonConfiguration, values: Mapping[str, str]) -> None:
         """Change lines, in the controller's memory and here; nothing is applied."""
