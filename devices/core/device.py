@@ -107,6 +107,9 @@ class Device(Component):
     async def disconnect(self) -> None:
         """Close the link; called after every connect, also after one that failed half-way."""
 
+    async def aborted(self) -> None:
+        """A client aborted all operations: end what waits between two of them, if there is such a thing."""
+
     def parts(self, kind: type[PartT], keys: Iterable[str]) -> dict[str, PartT]:
         """Build one part for each key; only in :meth:`build`."""
         return {key: kind(self, key) for key in keys}

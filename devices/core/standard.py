@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from devices.core.command import ArgumentSpec, CommandSpec, LiveCommand
 from devices.core.datatype import DataType, Kind
 from devices.core.errors import UnknownNameError
+from devices.core.operations import ALL
 
 if TYPE_CHECKING:
     from devices.core.device import Device
@@ -38,6 +39,8 @@ def add_standard_commands(device: Device) -> None:
 
     async def abort(id: str) -> None:
         device.operations.abort(id)
+        if id in ALL:
+            await device.aborted()
 
     async def operation_status(id: str) -> str:
         return json.dumps(device.operations.status(id))

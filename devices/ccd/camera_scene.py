@@ -1,0 +1,238 @@
+"""The tools of a camera around its exposures: found by name, asked for keywords, brought to rest."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from devices.ccd.controller import CcdController
+from devices.ccd.controller_link import ControllerLink
+from devices.ccd.display import CcdDisplay
+from devices.ccd.exposure_engine import Scene
+from devices.ccd.exposure_header import as_group, exposure_entries, focal_plane_group, in_order
+from devices.ccd.exposure_state import ExposureState
+from devices.ccd.image_type import WITHOUT_LAMPS
+from devices.ccd.instrument import CcdInstrument
+from devices.ccd.plan import Exposure
+from devices.ccd.telescope import CcdTelescope
+from devices.ccd.tempcon import CcdTempcon
+from devices.ccd.tool import CcdTool
+from devices.core.errors import NotConnectedError, reason
+from devices.core.live import ended_in_time
+from devices.pipelines.ccd.ccd_image import CcdImage, Group
+from devices.pipelines.ccd.deinterlace import amplifiers
+
+if TYPE_CHECKING:
+    from devices.ccd.exposure import CcdExposure
+
+#: A tool that has not said its keywords by then is left out of the header, s.
+HEADER_SECONDS: Final = 2.0
+SHOW_PERIOD: Final = 0.1
+
+
+class CameraScene(Scene):
+    """What surrounds the exposures of one exposure device."""
+
+    def __init__(self, device: CcdExposure) -> None:
+        self._device = device
+        self._controller: CcdController | None = None
+        self._shown_at = 0.0
+        self._lamps: tuple[str, ...] = ()
+
+    # Tools ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def controller(self) -> CcdController:
+        """Raises NotConnectedError: it is not in this server."""
+        return self._device.peers.find(self._device.properties.controller, CcdController)
+
+    @property
+    def instrument(self) -> CcdInstrument | None:
+        name = self._device.properties.instrument
+        return self._device.peers.find(name, CcdInstrument) if name else None
+
+    @property
+    def telescope(self) -> CcdTelescope | None:
+        name = self._device.properties.telescope
+        return self._device.peers.find(name, CcdTelescope) if name else None
+
+    @property
+    def display(self) -> CcdDisplay | None:
+        name = self._device.properties.display
+        return self._device.peers.find(name, CcdDisplay) if name else None
+
+    @property
+    def tempcon(self) -> CcdTempcon | None:
+        name = self._device.properties.tempcon
+        return self._device.peers.find(name, CcdTempcon) if name else None
+
+    def tools(self) -> dict[str, CcdTool]:
+        """All tools that there are, by their names in headers; one that is away is left out."""
+        found: dict[str, CcdTool] = {}
+        for name in ("controller", "instrument", "telescope", "tempcon", "display"):
+            try:
+                tool = getattr(self, name)
+            except NotConnectedError as error:
+                self._device.log.warning("%s", error)
+                continue
+            if tool is not None:
+                found[name] = tool
+        return found
+
+    def take(self) -> None:
+        """Take the controller for an exposure, or raise BusyError or NotConnectedError."""
+        controller = self.controller
+        controller.claim(self._device.name)
+        self._controller = controller
+
+    # What the engine asks for --------------------------------------------------------------------------------------
+
+    def link(self) -> ControllerLink:
+        return (self._controller or self.controller).link
+
+    async def prepare(self, exposure: Exposure) -> None:
+        assert self._controller is not None
+        if self._device.properties.resets_at_first_use and not self._controller.is_reset.value:
+            await self._controller.reset_now()
+        await self._light(exposure)
+        for tool in (self.instrument, self.telescope):
+            if tool is not None:
+                await tool.exposure_start()
+        tools = self.tools()
+        await asyncio.gather(*(self._ask(exposure, name, tool) for name, tool in tools.items()))
+        telescope = tools.get("telescope")
+        if isinstance(telescope, CcdTelescope) and telescope.right_ascension.reading.value is not None:
+            exposure.sky = exposure.plan.setup.sky(
+                15.0 * telescope.right_ascension.value, telescope.declination.reading.value or 0.0
+            )
+
+    async def _light(self, exposure: Exposure) -> None:
+        """Lamps as the type of the image wants them."""
+        instrument, wanted = self.instrument, exposure.plan.image_type
+        self._lamps = ()
+        if instrument is None:
+            return
+        if wanted.is_comparison:
+            if not (exposure.plan.lamps_on and instrument.comps_burn.value):
+                await instrument.switch_lamps(False)
+                instrument.choose([wanted.name])
+                await instrument.switch_lamps(True)
+            self._lamps = tuple(instrument.active_comps.value)
+        elif wanted.name in WITHOUT_LAMPS:
+            await instrument.switch_lamps(False)
+            instrument.choose(())
+
+    async def _ask(self, exposure: Exposure, name: str, tool: CcdTool) -> None:
+        try:
+            await ended_in_time(tool.update_header(), HEADER_SECONDS, f"the header of {name}")
+        except Exception as error:
+            # The image is worth more than the keywords of one tool.
+            self.problem(exposure, f"header of {name}: {reason(error)}: {error}")
+        exposure.groups[name] = as_group(name, tool.header)
+
+    def problem(self, exposure: Exposure, text: str) -> None:
+        """Note what did not go well and ends nothing."""
+        self._device.log.warning("%s", text)
+        exposure.problems.append(text)
+
+    async def open_shutter(self, exposure: Exposure, is_open: bool) -> None:
+        if self._device.properties.instrument_shutter and (instrument := self.instrument) is not None:
+            await instrument.open_shutter(is_open)
+
+    async def lamps_off(self, exposure: Exposure) -> None:
+        instrument = self.instrument
+        if instrument is not None and exposure.plan.image_type.is_comparison:
+            await instrument.switch_lamps(False)
+
+    async def image_came(self, exposure: Exposure) -> None:
+        device = self._device
+        device.header.show(exposure_entries(exposure, self._lamps))
+        device.show_header()
+        exposure.groups["exposure"] = as_group("exposure", device.header)
+        if device.system_header:
+            exposure.groups["system"] = as_group("system", device.system_header)
+        exposure.groups["focalplane"] = focal_plane_group(exposure)
+        if device.properties.add_extensions and self._controller is not None:
+            exposure.groups["controller"] = _with_telemetry(
+                exposure.groups["controller"], await self._controller.link.telemetry()
+            )
+        exposure.image = await asyncio.to_thread(_image, exposure)
+
+    async def write(self, exposure: Exposure) -> None:
+        device, plan = self._device, exposure.plan
+        assert exposure.image is not None
+        if plan.target is not None:
+            try:
+                await device.store.save(exposure.image, plan.target)
+            finally:
+                device.show_unsaved()
+            device.count(plan.target, is_test=plan.is_test)
+            if device.send_image.value:
+                await self._send(exposure)
+        device.image_taken(exposure)
+        display = self.tools().get("display") if device.display_image.value else None
+        if isinstance(display, CcdDisplay):
+            try:
+                await display.show(exposure.image)
+            except Exception as error:
+                self.problem(exposure, f"display: {reason(error)}: {error}")
+
+    async def _send(self, exposure: Exposure) -> None:
+        try:
+            await self._device.send(exposure)
+        except Exception as error:
+            # The file is written; it can be sent again.
+            self.problem(exposure, f"sending: {reason(error)}: {error}")
+
+    async def keep(self, exposure: Exposure) -> None:
+        raw = None if exposure.image is not None or exposure.raw is None else exposure.raw.pixels
+        await self._device.store.keep(exposure.image, exposure.plan.target, "the exposure was not completed", raw)
+        self._device.show_unsaved()
+
+    async def over(self, exposure: Exposure, is_complete: bool) -> None:
+        try:
+            for tool in (self.instrument, self.telescope):
+                if tool is not None:
+                    await tool.exposure_finish()
+        finally:
+            if self._controller is not None:
+                self._controller.release()
+            self._controller = None
+            self._device.show_end(exposure, is_complete)
+
+    def show_state(self, state: ExposureState) -> None:
+        self._shown_at = 0.0
+        self._device.show_state(state)
+
+    def show_remaining(self, exposure: Exposure, seconds: float) -> None:
+        if self._is_time(seconds <= 0.0):
+            self._device.show_remaining(exposure, seconds)
+
+    def show_pixels(self, exposure: Exposure, pixels: int) -> None:
+        if self._is_time(pixels <= 0):
+            self._device.show_pixels(exposure, pixels)
+
+    def _is_time(self, at_once: bool) -> bool:
+        now = time.monotonic()
+        if not at_once and now - self._shown_at < SHOW_PERIOD:
+            return False
+        self._shown_at = now
+        return True
+
+
+def _image(exposure: Exposure) -> CcdImage:
+    """The amplifiers of what the controller gave, with all that a file says of them."""
+    raw, plan = exposure.raw, exposure.plan
+    assert raw is not None
+    amps = amplifiers(raw.pixels, plan.geometry, raw.layout.name, plan.setup.order or raw.order)
+    groups = in_order(exposure.groups)
+    return CcdImage(amps, plan.geometry, groups, plan.setup.extension_cards(), exposure.sky)
+
+
+def _with_telemetry(group: Group, measured: Mapping[str, float]) -> Group:
+    from devices.pipelines.ccd.ccd_image import Card
+
+    cards = tuple(Card(name.upper()[:40], value) for name, value in measured.items() if value == value)
+    return Group(group.title, (*group.cards, *cards))

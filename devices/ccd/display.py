@@ -1,0 +1,114 @@
+"""The display of a camera: the last image for eyes, and the statistics of a region of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.ccd.tool import CcdTool
+from devices.core import Argument, attribute, command
+from devices.core.errors import NotAllowedError, RangeError
+from devices.pipelines.ccd.ccd_image import CcdImage
+from devices.pipelines.ccd.deinterlace import assembled
+
+#: The larger side of the picture that is published, pixels.
+SHOWN: Final = 512
+MOST: Final = 32768
+
+Pixel = Annotated[int, Argument(unit="px", limits=(0, MOST))]
+
+
+class CcdDisplay(CcdTool):
+    """Shows the last image: every n-th pixel of all amplifiers together, without overscan."""
+
+    header_group = "display"
+
+    image = attribute(
+        np.uint32, shape=(SHOWN, SHOWN), unit="adu", doc="The last image as it lies on the detector, lowest row first"
+    )
+    step = attribute(int, unit="px", initial=1, doc="Of so many columns, and rows, one is shown")
+    full_image = attribute(np.uint32, shape=(MOST, MOST), unit="adu", doc="All pixels; while publishes_full is on")
+    publishes_full = attribute(bool, access="read_write", initial=False, doc="Whether full_image is published")
+    columns = attribute(int, unit="px", initial=0, doc="Of the whole image")
+    rows = attribute(int, unit="px", initial=0, doc="Of the whole image")
+    region = attribute(
+        int, shape=(4,), unit="px", doc="First and last column, first and last row of the statistics; from 1; 0: all"
+    )
+    mean = attribute(float, unit="adu", precision=2, doc="Of the region")
+    median = attribute(float, unit="adu", precision=1, doc="Of the region")
+    standard_deviation = attribute(float, unit="adu", precision=2, doc="Of the region")
+    minimum = attribute(float, unit="adu", precision=0, doc="Of the region")
+    maximum = attribute(float, unit="adu", precision=0, doc="Of the region")
+
+    def build(self) -> None:
+        super().build()
+        self._picture: NDArray[Any] | None = None
+        self.region.publish(np.zeros(4, int))
+        self.region.publish_setpoint(np.zeros(4, int))
+
+    @region.write
+    async def write_region(self, numbers: np.ndarray[Any, Any]) -> None:
+        if numbers.size != 4:
+            raise RangeError(f"region has {numbers.size} numbers, 4 are expected")
+        self.region.publish(numbers)
+        if self._picture is not None:
+            await self._measure(self._picture)
+
+    async def show(self, image: CcdImage) -> None:
+        """Show an image from now on."""
+        picture = await asyncio.to_thread(assembled, image.amps, image.geometry)
+        self._picture = picture
+        step = max(1, -(-max(picture.shape) // SHOWN))
+        self.columns.publish(picture.shape[1])
+        self.rows.publish(picture.shape[0])
+        self.step.publish(step)
+        await self._measure(picture)
+        if self.publishes_full.value:
+            self.full_image.publish(picture)
+        self.image.publish(picture[::step, ::step])
+
+    async def _measure(self, picture: NDArray[Any]) -> None:
+        first_col, last_col, first_row, last_row = self.region.value.tolist()
+        part = picture[max(first_row - 1, 0) : last_row or None, max(first_col - 1, 0) : last_col or None]
+        if not part.size:
+            for live in (self.mean, self.median, self.standard_deviation, self.minimum, self.maximum):
+                live.publish_invalid("the region lies outside the image")
+            return
+        mean, median, deviation, low, high = await asyncio.to_thread(statistics, part)
+        self.mean.publish(mean)
+        self.median.publish(median)
+        self.standard_deviation.publish(deviation)
+        self.minimum.publish(low)
+        self.maximum.publish(high)
+
+    @command()
+    async def set_region(self, first_col: Pixel, last_col: Pixel, first_row: Pixel, last_row: Pixel) -> None:
+        """Choose the region of the statistics, pixels of the image from 1; 0: to its edge."""
+        await self.put("region", [first_col, last_col, first_row, last_row])
+
+    @command()
+    async def publish_full_image(self) -> None:
+        """Publish all pixels of the last image, once."""
+        if self._picture is None:
+            raise NotAllowedError("there is no image yet")
+        self.full_image.publish(self._picture)
+
+
+def statistics(part: NDArray[Any]) -> tuple[float, float, float, float, float]:
+    """Mean, median, standard deviation, least and greatest pixel; of at most a million pixels, evenly spread.
+
+    Args:
+        part: (y, x), adu.
+    """
+    step = max(1, int(np.sqrt(part.size / 1e6)))
+    sample = part[::step, ::step]
+    return (
+        float(sample.mean()),
+        float(np.median(sample)),
+        float(sample.std()),
+        float(part.min()),
+        float(part.max()),
+    )
