@@ -36,6 +36,7 @@ class Station:
     assembler: Assembler
     gulps: list[Gulp] = field(default_factory=list)
     service: IngestService | None = None
+    clients: list[CorrelatorClient] = field(default_factory=list)
     keeps_slots: bool = False
 
     @property
@@ -49,7 +50,9 @@ class Station:
             self.slots.release(gulp.slot)
 
     def client(self, **options: Any) -> CorrelatorClient:
-        return CorrelatorClient("127.0.0.1", self.port, **options)
+        """One that is closed with the station."""
+        self.clients.append(CorrelatorClient("127.0.0.1", self.port, **options))
+        return self.clients[-1]
 
 
 @contextlib.contextmanager
@@ -80,6 +83,8 @@ async def serving(
         try:
             yield station
         finally:
+            for client in station.clients:
+                client.close()
             await service.stop()
 
 

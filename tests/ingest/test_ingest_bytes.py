@@ -41,7 +41,8 @@ def test_a_name_says_sub_band_time_baseline_and_declination():
 @pytest.mark.parametrize(
     "target",
     [
-        "/", "/index.html", "/sb1_IMG2026-11-21T03:12:04.215.npy", "/sb01_IMG.npy", "/sb01_IMG2026-13-21T03:12:04.215.npy",
+        "/", "/index.html", "/sb1_IMG2026-11-21T03:12:04.215.npy", "/sb01_IMG.npy",
+        "/sb01_IMG2026-13-21T03:12:04.215.npy",
         "/sb01_IMG2026-11-21T25:12:04.215.npy", "/sb01_IMG2026-11-21 03:12:04.npy", "/sb01_IMG../../etc/passwd.npy",
         "/sb01_IMG$(reboot).npy", "/sb01_IMG2026-11-21T03:12:04.215.npy;x", "/../sb01_IMG2026-11-21T03:12:04.215.npy",
         f"/sb01_IMG{ISOT}_UV0000000000e87740.npy", f"/sb01_IMG{ISOT}_UV000000000000f07f_DE0000000000d05140.npy",
@@ -102,7 +103,10 @@ BODIES = {
 def test_a_sub_band_arrives_whatever_its_type_and_order(body, datasize):
     async def check():
         async with serving(policy={"wait_s": 0.05}, datasize=datasize) as station:
-            assert await exchange(station.port, request(LONG, body)) == (200, "File Received, Process Server Status: 0\n")
+            assert await exchange(station.port, request(LONG, body)) == (
+                200,
+                "File Received, Process Server Status: 0\n",
+            )
             await until(lambda: bool(station.gulps))
             gulp = station.gulps[0]
             # float16 has 11 bits: 1505 and the like are rounded to even numbers.
@@ -118,7 +122,9 @@ def test_a_float64_beyond_float32_is_infinite_and_int8_is_signed():
         array[5, 4, 3] = -1e300
         async with serving(policy={"wait_s": 0.05}) as station:
             await exchange(station.port, request(SHORT, genuine((1, 0), array)))
-            await exchange(station.port, request(SHORT.replace("sb01", "sb02"), genuine((1, 0), np.int8(array > -1) - 9)))
+            await exchange(
+                station.port, request(SHORT.replace("sb01", "sb02"), genuine((1, 0), np.int8(array > -1) - 9))
+            )
             await until(lambda: bool(station.gulps))
             assert station.gulps[0].cube[1, 3, 5, 4] == -np.inf
             assert station.gulps[0].cube[2, 0, 0, 0] == -8.0

@@ -22,8 +22,6 @@ from devices.simulators.correlator.sky import Sky
 log = logging.getLogger("diptych.simulators.correlator")
 
 DRIP_S: Final = 0.1
-#: A node that is so many gulps behind leaves out what it cannot send any more.
-MOST_BEHIND: Final = 2.0
 
 
 @dataclass
@@ -119,7 +117,7 @@ class SimulatedNode:
         try:
             while not self._settings.gulps or gulp < self._settings.gulps:
                 behind = await clock.ended(gulp, self._delay_s)
-                if behind > MOST_BEHIND:
+                if behind > self._settings.behind_gulps:
                     self._tell(f"is behind: {int(behind)} gulps are left out")
                     self._sent.left_out += int(behind) * len(self._sub_bands)
                     gulp += int(behind)

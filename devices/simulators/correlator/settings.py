@@ -34,6 +34,7 @@ _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "rfi_every_s": (0.0, 1e6),
     "rfi_sigma": (0.0, 1e6),
     "seed": (0, 2**31),
+    "behind_gulps": (0.0, 1e9),
     "jitter_s": (0.0, 100.0),
     "late_s": (0.0, 1000.0),
     "corrupt_first": (0, 1000),
@@ -69,6 +70,7 @@ class NodeSettings:
         truth: file that tells each pulse in a line of JSON; empty: none.
         seed: of noise, pulses and faults.
         token_file: its first line is what the ingest asks for; empty: nothing.
+        behind_gulps: a node that is further behind leaves gulps out.
         jitter_s: how far apart nodes begin to send, s. late_nodes send late_s late.
         missing_nodes send nothing; others leave missing_share of their gulps out, and send duplicate_share twice.
         corrupt_first: so many sends of each node come damaged. slow_nodes send slow_bytes_per_s.
@@ -102,6 +104,7 @@ class NodeSettings:
     truth: str = ""
     seed: int = 0
     token_file: str = ""
+    behind_gulps: float = 2.0
     jitter_s: float = 0.0
     late_nodes: tuple[int, ...] = ()
     late_s: float = 5.0
