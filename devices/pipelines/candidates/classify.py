@@ -131,7 +131,7 @@ def _middle(cutout: Tensor, width: int | None) -> Tensor:
     """The mean of so many samples in the middle; axes (channel, y, x)."""
     samples = cutout.shape[1]
     width = samples if width is None else min(max(width, 1), samples)
-    first = (samples - width) // 2
+    first = (samples - width + 1) // 2
     return cutout[:, first : first + width].mean(1)
 
 

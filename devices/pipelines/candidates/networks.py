@@ -11,11 +11,9 @@ from torch.nn import functional
 
 
 class PulseNetwork(nn.Module):
-    """The small one: looks at sums of the cut-out that raise a weak pulse over the noise; 79 thousand weights.
+    """The small one: looks at sums of the cut-out that raise a weak pulse over the noise; 145 thousand weights.
 
-    Input axes (event, 16 channels, 25 samples, 11, 11), output (event,). It sees each channel's image summed over 1, 5
-    and 17 samples in the middle, the band's image of each sample, and the dynamic spectra of the beam and of what
-    surrounds it. Sums are scaled to noise of 1; their inverse hyperbolic sine tames strong ones.
+    Input axes (event, 16 channels, 25 samples, 11, 11), output (event,).
     """
 
     input_shape = (16, 25, 11, 11)
@@ -25,14 +23,13 @@ class PulseNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         channels, samples, size, _ = self.input_shape
-        planes = channels * len(self.WINDOWS) + samples
-        self.image1 = nn.Conv2d(planes, 32, 3, padding=1)
-        self.image2 = nn.Conv2d(32, 32, 3, padding=1)
-        self.image3 = nn.Linear(32 * (size // 2) ** 2, 48)
+        self.image1 = nn.Conv2d(channels * len(self.WINDOWS) + samples, 48, 3, padding=1)
+        self.image2 = nn.Conv2d(48, 48, 3, padding=1)
+        self.image3 = nn.Linear(48 * (size // 2) ** 2, 64)
         self.spectrum1 = nn.Conv2d(2, 16, 3, padding=1)
         self.spectrum2 = nn.Conv2d(16, 16, 3, padding=1)
         self.spectrum3 = nn.Linear(16 * (channels // 4) * (samples // 4), 32)
-        self.both = nn.Linear(48 + 32, 32)
+        self.both = nn.Linear(64 + 32, 32)
         self.logit = nn.Linear(32, 1)
         pixel = torch.arange(size) - size // 2
         radius = torch.hypot(pixel[:, None].float(), pixel[None, :].float())
@@ -42,20 +39,35 @@ class PulseNetwork(nn.Module):
         self.register_buffer("regions", regions, persistent=False)
 
     def forward(self, cutouts: Tensor) -> Tensor:
+        return self.judge(*self.views(cutouts))
+
+    def views(self, cutouts: Tensor) -> tuple[Tensor, Tensor]:
+        """What it looks at, nothing of which is learnt.
+
+        Images are those of each channel, summed over 1, 5 and 17 samples in the middle, and those of each sample,
+        summed over the band. Spectra are those of the beam and of what surrounds it. All are scaled to noise of 1, and
+        their inverse hyperbolic sine tames strong ones.
+
+        Returns:
+            Images (event, plane, 11, 11), spectra (event, 2, channel, sample).
+        """
         samples = cutouts.shape[2]
-        planes = []
+        images = []
         for window in self.WINDOWS:
             first = (samples - window) // 2
-            planes.append(cutouts[:, :, first : first + window].sum(2) / window**0.5)
-        planes.append(cutouts.sum(1) / cutouts.shape[1] ** 0.5)
-        image = functional.relu(self.image1(torch.asinh(torch.cat(planes, 1))))
-        image = functional.max_pool2d(functional.relu(self.image2(image)), 2)
-        image = functional.relu(self.image3(image.flatten(1)))
-        regions = self.get_buffer("regions")
-        spectrum = torch.asinh(torch.einsum("nctyx,ryx->nrct", cutouts, regions))
-        spectrum = functional.max_pool2d(functional.relu(self.spectrum1(spectrum)), 2)
-        spectrum = functional.max_pool2d(functional.relu(self.spectrum2(spectrum)), 2)
-        spectrum = functional.relu(self.spectrum3(spectrum.flatten(1)))
+            images.append(cutouts[:, :, first : first + window].sum(2) / window**0.5)
+        images.append(cutouts.sum(1) / cutouts.shape[1] ** 0.5)
+        spectra = torch.einsum("nctyx,ryx->nrct", cutouts, self.get_buffer("regions"))
+        return torch.asinh(torch.cat(images, 1)), torch.asinh(spectra)
+
+    def judge(self, images: Tensor, spectra: Tensor) -> Tensor:
+        """The logits; axis: event."""
+        images = functional.relu(self.image1(images))
+        images = functional.max_pool2d(functional.relu(self.image2(images)), 2)
+        image = functional.relu(self.image3(images.flatten(1)))
+        spectra = functional.max_pool2d(functional.relu(self.spectrum1(spectra)), 2)
+        spectra = functional.max_pool2d(functional.relu(self.spectrum2(spectra)), 2)
+        spectrum = functional.relu(self.spectrum3(spectra.flatten(1)))
         both = functional.relu(self.both(torch.cat([image, spectrum], 1)))
         logit: Tensor = self.logit(both)
         return logit[:, 0]

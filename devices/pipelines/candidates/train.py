@@ -1,4 +1,4 @@
-"""The training of the small network, on simulated cut-outs that are all different: nothing can be learnt by heart."""
+"""The training of the small network, on simulated cut-outs; new ones come with each step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from devices.pipelines.candidates.classify import Network, logits, standard
@@ -31,6 +31,7 @@ class TrainSettings:
         seed: of the weights; of events: those of another seed are all others.
         steps: batches to learn from; each is simulated anew.
         batch: events of a batch.
+        repeated: earlier batches that are learnt from again with each, turned or mirrored, of the last ``remembered``.
         learning_rate: of Adam, at the beginning; falls to 0 as a cosine.
         held_out: events for the calibration, and as many others for the test.
         least_snr, greatest_snr: significances that are simulated, sigma.
@@ -38,8 +39,10 @@ class TrainSettings:
     """
 
     seed: int = 1
-    steps: int = 1200
+    steps: int = 1000
     batch: int = 64
+    repeated: int = 3
+    remembered: int = 100
     learning_rate: float = 2e-3
     held_out: int = 4000
     least_snr: float = 7.0
@@ -96,23 +99,36 @@ def train(
 
 
 def _learn(
-    module: nn.Module, settings: TrainSettings, progress: Callable[[float], None], stopped: Callable[[], bool]
+    module: PulseNetwork, settings: TrainSettings, progress: Callable[[float], None], stopped: Callable[[], bool]
 ) -> int:
     optimizer = torch.optim.Adam(module.parameters(), settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+    rng = np.random.default_rng(settings.seed)
+    seen: list[tuple[Tensor, Tensor, Tensor]] = []
     for step in range(settings.steps):
         if stopped():
             return step
         events = settings.events(step)
-        truth = torch.from_numpy(events.is_rfi.astype(np.float32))
-        said = module(standard(torch.from_numpy(events.cutouts)))
-        loss = functional.binary_cross_entropy_with_logits(said, truth)
+        with torch.no_grad():
+            images, spectra = module.views(standard(torch.from_numpy(events.cutouts)))
+        seen.append((images, spectra, torch.from_numpy(events.is_rfi.astype(np.float32))))
+        seen = seen[-settings.remembered :]
+        again = rng.integers(0, len(seen), settings.repeated)
+        images, spectra, truth = (torch.cat(parts) for parts in zip(seen[-1], *(seen[i] for i in again), strict=True))
+        loss = functional.binary_cross_entropy_with_logits(module.judge(_turned(rng, images), spectra), truth)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         progress((step + 1) / settings.steps)
     return settings.steps
+
+
+def _turned(rng: np.random.Generator, images: Tensor) -> Tensor:
+    """Images turned and mirrored by chance: the sky has no up."""
+    axes = [axis for axis in (2, 3) if rng.random() < 0.5]
+    images = images.flip(axes) if axes else images
+    return images.transpose(2, 3) if rng.random() < 0.5 else images
 
 
 def judge(module: nn.Module, settings: TrainSettings, first: int) -> Verdicts:
