@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from devices.core.errors import BadValueError, RangeError
 from devices.pipelines.ccd.ccd_image import Card
 from devices.pipelines.ccd.detector import FocalPlane, Format, Geometry, Roi
@@ -241,7 +243,9 @@ def whole_number(value: Any) -> int:
 
 
 def _flat(value: Any) -> list[Any]:
-    if isinstance(value, str) or (not isinstance(value, Sequence) and not hasattr(value, "tolist")):
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, str) or not isinstance(value, Sequence):
         return [value]
     return [item for each in value for item in _flat(each)]
 
