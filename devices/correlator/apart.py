@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,15 +94,17 @@ def search_file(finder: Finder, given: CorrelatorProperties, path: str, plan: Pl
     }
 
 
-def train_network(given: CorrelatorProperties, path: str, steps: int, seed: int) -> dict[str, Any]:
+def train_network(
+    path: str, steps: int, seed: int, threads: int, progress: Callable[[float], None] = lambda part: None
+) -> dict[str, Any]:
     """Train the small network, write its weights, and return the record of its training."""
     import json
 
     from devices.pipelines.candidates.classify import save_network
     from devices.pipelines.candidates.train import TrainSettings, dated, train
 
-    settings = TrainSettings(seed=seed, steps=steps, threads=given.threads)
-    network = dated(train(settings), time.strftime("%Y-%m-%d", time.gmtime()))
+    settings = TrainSettings(seed=seed, steps=steps, threads=threads)
+    network = dated(train(settings, progress), time.strftime("%Y-%m-%d", time.gmtime()))
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     save_network(path, network)
     return {"weights": path, **json.loads(network.record)}

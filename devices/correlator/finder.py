@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,12 @@ from devices.correlator.drift import Drift
 from devices.correlator.gulp import Gulp
 from devices.correlator.injection import Pulse, add_pulse, response
 from devices.correlator.job import Cutout, Found, Injected, Job
-from devices.correlator.line import BASE, Line, Optics, lines_of
+from devices.correlator.line import BASE, Line, Optics, Pictures, lines_of
 from devices.correlator.plan import Plan
 from devices.correlator.properties import CorrelatorProperties
+from devices.drivers.candidate_files import Retention, write_candidate
+from devices.drivers.candidate_names import CandidateNames
+from devices.drivers.candidate_record import CandidateContext
 from devices.pipelines.candidates.candidate import Candidate
 from devices.pipelines.candidates.classify import SHIPPED, Network, classify, load_network
 from devices.pipelines.candidates.cut_out import dynamic_spectrum
@@ -30,8 +33,9 @@ from devices.pipelines.search.result import SearchResult
 #: A pulse is remembered for so many gulps, to be known again.
 MEMORY_GULPS: Final = 9.0
 KEPT_AMPLITUDES: Final = 32
-#: Where cubes are saved, in the results folder.
+#: Where cubes, and maps of all gulps, are saved, in the results folder.
 GULPS: Final = "gulps"
+MAPS: Final = "maps"
 #: A pulse is where it was injected when it is nearer than this, beams; and begins nearer than this, samples.
 NEAR_BEAMS: Final = 1.5
 NEAR_SAMPLES: Final = 1.0
@@ -43,8 +47,9 @@ class _Report:
     """A candidate with what is made of it."""
 
     candidate: Candidate
-    cutout: NDArray[np.float32]
-    pictures: Cutout
+    line: Line
+    cut: Pictures
+    shown: Cutout
 
 
 class Finder:
@@ -60,13 +65,19 @@ class Finder:
         self._given, self._band = given, given.band
         self._optics = Optics.of(given, self._band)
         self._network: Network | None = load_network(given.model_weights or SHIPPED) if given.classify else None
+        self._folder = Path(given.results) if given.results else None
+        self._names = _Names() if self._folder is None else CandidateNames(self._folder)
+        self._retention = Retention(given.most_candidates, int(given.most_gigabytes * 1e9))
+        self._isot = ""
         lobes = SideLobes(self._optics.psf, given.nchans, given.spacefilter)
         self._deduplicator = Deduplicator(
-            SamePulse(self._optics.beam_px, lobes), self._name, MEMORY_GULPS * given.nsamps * given.sample_s
+            SamePulse(self._optics.beam_px, lobes),
+            lambda: self._names.next(self._isot),
+            MEMORY_GULPS * given.nsamps * given.sample_s,
         )
         self._plan: Plan | None = None
         self._lines: list[Line] = []
-        self._drift = Drift(given)
+        self._drift = Drift(given.gridsize, given.nocutoff)
         self._amplitudes: dict[str, float] = {}
         self._sigma: NDArray[np.float64] | None = None
         self._channel_sigma = np.full(given.nchans, np.nan)
@@ -80,31 +91,34 @@ class Finder:
         """
         clock = Clock()
         gulp = job.gulp
+        self._isot = gulp.isot
         self._adopt(job)
         for pulse, passed in job.pulses:
             self._inject(cube, pulse, passed)
         saved = self._save(cube, gulp) if job.save_cube else ""
-        shift_px = self._drift.since(gulp, job.follows)
+        shift_px = self._drift.since(gulp)
         clock.ended("prepare")
         reports, injected = [], []
         for line in self._lines:
             result = line(cube, gulp.present, shift_px, job.follows)
             if result is None:
                 continue
-            clock.ended(line.kind, {f"{line.prefix}{stage}": spent for stage, spent in result.seconds.items()})
             if line.kind == BASE:
                 base = result
                 self._sigma, self._channel_sigma = result.sigma, result.channel_sigma
+                clock.ended(line.kind, result.seconds)
+            else:
+                clock.ended(line.kind.replace("_", " "))
             reports += self._report(line, result, job, clock)
         candidates = tuple(report.candidate for report in reports)
         injected = [self._recovered(pulse, base, candidates) for pulse, _ in job.pulses]
-        self._write(reports, job)
+        self._write(reports, job, base)
         clock.ended("write")
         return Found(
             number=gulp.number,
             isot=gulp.isot,
             candidates=candidates,
-            cutouts=tuple(report.pictures for report in reports),
+            cutouts=tuple(report.shown for report in reports),
             snr=base.snr,
             sigma=base.sigma,
             channel_sigma=base.channel_sigma,
@@ -184,34 +198,34 @@ class Finder:
     def _report(self, line: Line, result: SearchResult, job: Job, clock: Clock) -> list[_Report]:
         gulp = job.gulp
         groups = line.groups_of(result)
-        sightings = self._deduplicator(groups, line.mjd_of(gulp), line.band.sample_s, self._drift.sky_px)
+        sightings = self._deduplicator(groups, gulp.mjd, line.band.sample_s, self._drift.sky_px)
         clock.ended("cluster")
-        cutouts = line.cutouts([sighting.group for sighting in sightings])
+        pictures = line.pictures([sighting.group for sighting in sightings])
         clock.ended("cut out")
-        probabilities = self._classified(cutouts, sightings)
+        probabilities = self._classified(pictures, sightings)
         clock.ended("classify")
         return [
-            self._one(line, gulp, sighting, cutout, probability, self._is_injected(line, sighting.group, job))
-            for sighting, cutout, probability in zip(sightings, cutouts, probabilities, strict=True)
+            self._one(line, gulp, sighting, cut, probability, self._is_injected(line, sighting.group, job))
+            for sighting, cut, probability in zip(sightings, pictures, probabilities, strict=True)
         ]
 
-    def _classified(self, cutouts: list[NDArray[np.float32]], sightings: list[Sighting]) -> list[float]:
-        if self._network is None or not cutouts:
-            return [math.nan] * len(cutouts)
+    def _classified(self, pictures: list[Pictures], sightings: list[Sighting]) -> list[float]:
+        if self._network is None or not pictures:
+            return [math.nan] * len(pictures)
         widths = np.array([sighting.group.width for sighting in sightings])
-        return [float(each) for each in classify(np.stack(cutouts), self._network, widths)]
+        return [float(each) for each in classify(np.stack([cut.cutout for cut in pictures]), self._network, widths)]
 
     def _one(
         self,
         line: Line,
         gulp: Gulp,
         sighting: Sighting,
-        cutout: NDArray[np.float32],
+        cut: Pictures,
         probability: float,
         injected: bool,
     ) -> _Report:
-        group, sample_s = sighting.group, line.band.sample_s
-        mjd = line.mjd_of(gulp) + group.sample * sample_s / SECONDS_PER_DAY
+        group, cutout, sample_s = sighting.group, cut.cutout, line.band.sample_s
+        mjd = gulp.mjd + group.sample * sample_s / SECONDS_PER_DAY
         ra_deg, dec_deg = self._drift.sky_of(gulp, group.y, group.x)
         candidate = Candidate(
             name=sighting.name,
@@ -235,26 +249,73 @@ class Finder:
             kind=line.kind,
         )
         middle, samples = cutout.shape[2] // 2, cutout.shape[1]
-        first = max(0, (samples - group.width) // 2)
+        first = max(0, -((group.width - samples) // 2))  # as `cut_out` puts it in the middle
         image = cutout[:, first : first + group.width].mean(axis=(0, 1))
         spectrum = dynamic_spectrum(cutout, middle, middle, self._optics.beam_px)
-        return _Report(candidate, cutout, Cutout(image, spectrum))
+        return _Report(candidate, line, cut, Cutout(image, spectrum))
 
     # Files --------------------------------------------------------------------------------------------------------
 
     def _save(self, cube: NDArray[np.float32], gulp: Gulp) -> str:
         """Write a cube to the results folder; the path, "" without such a folder."""
-        if not self._given.results:
+        if self._folder is None:
             return ""
-        folder = Path(self._given.results) / GULPS
+        folder = self._folder / GULPS
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{gulp.isot.replace(':', '')}.npy"
+        path = folder / f"{_file_name(gulp)}.npy"
         np.save(path, cube)
         return str(path)
 
-    def _write(self, reports: list[_Report], job: Job) -> None:
+    def _write(self, reports: list[_Report], job: Job, base: SearchResult) -> None:
         """Write what is to be kept of a gulp."""
+        if self._folder is None:
+            return
+        for report in reports:
+            context = self._context(report, job, base)
+            write_candidate(self._folder, report.candidate, report.cut.cutout, report.cut.sweep, context)
+        if reports:
+            self._retention.apply(self._folder)
+        given = self._given
+        maps: dict[str, NDArray[Any]] = {}
+        if given.savesearch:
+            maps |= {"snr": base.snr, "dm": base.best_dm, "width": base.best_width, "sample": base.best_sample}
+        if given.exportmaps:
+            maps |= {"sigma": base.sigma, "channel_sigma": base.channel_sigma}
+        if maps:
+            folder = self._folder / MAPS
+            folder.mkdir(parents=True, exist_ok=True)
+            np.savez_compressed(folder / f"{_file_name(job.gulp)}.npz", allow_pickle=False, **maps)
 
-    def _name(self) -> str:
-        self._number = getattr(self, "_number", 0) + 1
-        return f"cand{self._number:04d}"
+    def _context(self, report: _Report, job: Job, base: SearchResult) -> CandidateContext:
+        candidate, line, gulp = report.candidate, report.line, job.gulp
+        noise = base.sigma[candidate.dm_index, candidate.width_index] if line.kind == BASE else math.nan
+        return CandidateContext(
+            band=line.band,
+            trials=line.trials,
+            threshold=job.plan.threshold,
+            gulp_number=gulp.number,
+            gulp_mjd=gulp.mjd,
+            size=self._given.gridsize,
+            present=tuple(bool(each) for each in base.present),
+            look_back=report.cut.look_back,
+            uv_diag_m=gulp.uv_diag_m,
+            dec_deg=gulp.dec_deg,
+            noise=float(noise),
+            spatial_filter=self._given.spacefilter,
+        )
+
+
+class _Names:
+    """Names of candidates that are not written: the day as yymmdd and four letters."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def next(self, isot: str) -> str:
+        letters = "".join(chr(ord("a") + self._count // 26**place % 26) for place in (3, 2, 1, 0))
+        self._count += 1
+        return isot[2:4] + isot[5:7] + isot[8:10] + letters
+
+
+def _file_name(gulp: Gulp) -> str:
+    return gulp.isot.replace(":", "")

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.correlator.gulp import Gulp
 from devices.correlator.plan import Plan
 from devices.correlator.properties import CorrelatorProperties
-from devices.pipelines.candidates.cut_out import cut_out
+from devices.pipelines.candidates.cut_out import cut_out, dynamic_spectrum
 from devices.pipelines.candidates.find import GroupSettings, find_groups
 from devices.pipelines.candidates.group import Group, SideLobes
 from devices.pipelines.search.band import Band
+from devices.pipelines.search.drift import Shift
 from devices.pipelines.search.psf import gaussian_psf
 from devices.pipelines.search.result import SearchResult
 from devices.pipelines.search.search import Search
 from devices.pipelines.search.settings import SearchSettings
+from devices.pipelines.search.slow import BIN, SlowSearch
+from devices.pipelines.search.trials import Trials
 
 BASE: Final = "base"
+SLOW: Final = "slow"
 #: A Gaussian beam is cut where it is below 1e-9, beams.
 BEAM_REACH: Final = 3
 
@@ -93,66 +96,111 @@ def search_settings(given: CorrelatorProperties, plan: Plan) -> SearchSettings:
     )
 
 
+class Kind(Protocol):
+    """What a kind of search is made of, as `SlowSearch` has it.
+
+    Attributes:
+        band, trials: of what is searched, in its own samples. search: what has its noise, and its newest samples.
+    """
+
+    band: Band
+    trials: Trials
+    search: Search
+
+    def __call__(
+        self, cube: NDArray[np.float32], present: NDArray[np.bool_], shift_px: Shift, follows: bool
+    ) -> SearchResult | None: ...
+
+
+class BaseSearch:
+    """The search of gulps as they are."""
+
+    def __init__(self, search: Search) -> None:
+        self.search, self.band, self.trials = search, search.band, search.trials
+
+    def __call__(
+        self, cube: NDArray[np.float32], present: NDArray[np.bool_], shift_px: Shift, follows: bool
+    ) -> SearchResult:
+        return self.search(cube, present, shift_px, follows)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What is cut out of a group.
+
+    Attributes:
+        cutout: de-dispersed and centred; axes (channel, sample, y, x).
+        sweep: dynamic spectrum as it came, look-back and gulp; axes (channel, sample).
+        look_back: samples of ``sweep`` before the gulp's first.
+    """
+
+    cutout: NDArray[np.float32]
+    sweep: NDArray[np.float32]
+    look_back: int
+
+
 class Line:
     """Searches one gulp after the other.
 
     Attributes:
-        kind: as candidates name it. prefix: of its stages.
-        samples: of what it searches at once, of its own band.
+        kind: as candidates name it.
+        samples: of a gulp, in its own bins.
     """
 
-    kind, prefix = BASE, ""
-
-    def __init__(self, given: CorrelatorProperties, band: Band, plan: Plan, optics: Optics) -> None:
-        self.band, self.samples = band, given.nsamps
-        self._given, self._trials = given, plan.trials
-        self._search = Search(band, plan.trials, search_settings(given, plan), optics.psf, given.place)
+    def __init__(self, kind: str, search: Kind, samples: int, given: CorrelatorProperties, optics: Optics) -> None:
+        self.kind, self.samples = kind, samples
+        self.band, self.trials = search.band, search.trials
+        self._search, self._given, self._optics = search, given, optics
         self._groups = GroupSettings(
-            band=band,
+            band=self.band,
             beam_px=optics.beam_px,
             cluster=given.cluster,
             least_cluster=given.mincluster,
             most_groups=given.maxcands,
-            side_lobes=SideLobes(optics.psf, len(band.frequencies_mhz), given.spacefilter),
+            side_lobes=SideLobes(optics.psf, given.nchans, given.spacefilter),
         )
 
     def __call__(
-        self, cube: NDArray[np.float32], present: NDArray[np.bool_], shift_px: tuple[float, float], follows: bool
+        self, cube: NDArray[np.float32], present: NDArray[np.bool_], shift_px: Shift, follows: bool
     ) -> SearchResult | None:
         """Search a gulp; None: more gulps are needed."""
         return self._search(cube, present, shift_px, follows)
 
     def adopt(self, plan: Plan) -> None:
         """Another threshold; other trials need another line."""
-        self._search.set_threshold(plan.threshold)
+        self._search.search.set_threshold(plan.threshold)
 
     def reset_noise(self) -> None:
-        self._search.reset_noise()
-
-    def mjd_of(self, gulp: Gulp) -> float:
-        """When the first sample began of what was searched last, with this gulp as its last one."""
-        return gulp.mjd
+        self._search.search.reset_noise()
 
     def groups_of(self, result: SearchResult) -> list[Group]:
         """Falling significance."""
-        return find_groups(result.voxels, self._trials, self._groups)
+        return find_groups(result.voxels, self.trials, self._groups)
 
-    def cutouts(self, groups: list[Group]) -> list[NDArray[np.float32]]:
-        """Of what was searched last, de-dispersed and centred; axes (channel, sample, y, x) each."""
+    def pictures(self, groups: list[Group]) -> list[Pictures]:
+        """Of what was searched last."""
         if not groups:
             return []
-        recent = self._search.recent
+        recent = self._search.search.recent
         look_back = recent.shape[1] - self.samples
-        leads = [self.band.lead_samples(group.dm) for group in groups]
-        return [
-            cut_out(recent, look_back, group.y, group.x, lead, group.sample, group.width, self._given.subimgpix)
-            for group, lead in zip(groups, leads, strict=True)
-        ]
+        return [self._cut(recent, look_back, group) for group in groups]
 
     def close(self) -> None:
-        self._search.close()
+        self._search.search.close()
+
+    def _cut(self, recent: NDArray[np.float32], look_back: int, group: Group) -> Pictures:
+        lead = self.band.lead_samples(group.dm)
+        size = self._given.subimgpix
+        cutout = cut_out(recent, look_back, group.y, group.x, lead, group.sample, group.width, size)
+        return Pictures(cutout, dynamic_spectrum(recent, group.y, group.x, self._optics.beam_px), look_back)
 
 
 def lines_of(given: CorrelatorProperties, band: Band, plan: Plan, optics: Optics) -> list[Line]:
     """The kinds of search that properties ask for; the base first."""
-    return [Line(given, band, plan, optics)]
+    settings, place = search_settings(given, plan), given.place
+    base = BaseSearch(Search(band, plan.trials, settings, optics.psf, place))
+    lines = [Line(BASE, base, given.nsamps, given, optics)]
+    if given.slow:
+        slow = SlowSearch(band, plan.trials, settings, optics.psf, place)
+        lines.append(Line(SLOW, slow, given.nsamps // BIN, given, optics))
+    return lines

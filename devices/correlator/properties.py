@@ -131,6 +131,8 @@ class CorrelatorProperties(Properties):
 
     # What becomes of them
     results: str = setting("", doc="Folder of results; absolute; empty: nothing is written", check=absolute)
+    most_candidates: int = setting(10_000, doc="Candidates whose files are kept, the newest", limits=(1, 10_000_000))
+    most_gigabytes: float = setting(20.0, doc="Of all files of candidates, GB", limits=(0.001, 1e5))
     savesearch: bool = setting(False, doc="Whether each gulp's map of significances is written, too")
     exportmaps: bool = setting(False, doc="Whether each gulp's noise is written, too")
     hooks: tuple[str, ...] = setting(

@@ -39,7 +39,7 @@ class SearchDesk:
         if what == "search":
             return search_file(self._finder, self._setup.properties, *arguments)
         if what == "train":
-            return train_network(self._setup.properties, *arguments)
+            return train_network(question[1], question[2], question[3], self._setup.properties.threads)
         raise BadValueError(f"unknown question {what!r}")
 
     def close(self) -> None:

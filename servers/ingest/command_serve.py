@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -49,6 +49,24 @@ def property_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def was_given(ctx: click.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+
+def texts(properties: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Properties as a Tango database keeps them."""
+    return {
+        name: [str(each) for each in value] if isinstance(value, tuple) else [str(value)]
+        for name, value in properties.items()
+    }
+
+
+def given_properties(properties: Mapping[str, Any]) -> CorrelatorProperties:
+    """The properties of options; raises ConfigurationError."""
+    return CorrelatorProperties.parse(texts(properties), "correlator")
+
+
 @click.command(cls=OneLineCommand, context_settings=HELP)
 @property_options
 @click.option("--bind", default="127.0.0.1", show_default=True, help="Own address to listen on; 0.0.0.0: all.")
@@ -65,16 +83,11 @@ def serve(ctx: click.Context, /, background: bool, **options: Any) -> None:
     """Take, assemble and search what correlator nodes send, until Ctrl-C; no Tango database is needed."""
     from servers.ingest import server
 
-    given = {
-        name: value
-        for name, value in options.items()
-        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
-    }
+    given = {name: value for name, value in options.items() if was_given(ctx, name)}
     names = {field.name for field in dataclasses.fields(CorrelatorProperties)}
     properties = {name: value for name, value in given.items() if name in names}
     others = {name: value for name, value in options.items() if name not in names}
-    # What is wrong is said here, before anything runs in the background.
-    CorrelatorProperties.parse(server.texts(properties), "correlator")
+    given_properties(properties)  # what is wrong is said here, before anything runs in the background
     if background:
         click.echo(server.in_background(ctx.command, given, Path(options["state_dir"]).absolute()))
         return

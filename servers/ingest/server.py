@@ -10,7 +10,6 @@ from typing import Any, Final
 import click
 
 from devices.core.errors import BusyError
-from devices.correlator.properties import CorrelatorProperties
 from servers.facility import background
 from servers.facility import leash as parent_leash
 from servers.facility.facility_file import SERVER_NAME, Facility
@@ -19,20 +18,13 @@ from servers.facility.ports import Ports
 from servers.facility.process import PYTHON
 from servers.host import Host
 from servers.ingest.command import NAME
+from servers.ingest.command_serve import given_properties, texts
 from servers.log.formatter import log_to_stderr
 from servers.native import NativeService
 
 SERVER: Final = f"{SERVER_NAME}/correlator"
 DEVICE: Final = "corr/server/1"
 LOG: Final = "process_log.txt"
-
-
-def texts(properties: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Properties as a Tango database keeps them."""
-    return {
-        name: [str(each) for each in value] if isinstance(value, tuple) else [str(value)]
-        for name, value in properties.items()
-    }
 
 
 def in_background(command: click.Command, given: Mapping[str, Any], state_dir: Path) -> str:
@@ -82,7 +74,7 @@ def run(
     """
     state_dir = state_dir.absolute()
     state_dir.mkdir(parents=True, exist_ok=True)
-    given = CorrelatorProperties.parse(texts(properties), "correlator")
+    given = given_properties(properties)
     told = {"results": str(state_dir / "results"), **properties}
     ports = range(given.port, given.port + given.nchans) if multiport else [given.port]
     options = {"listen": " ".join(f"{bind}:{port}" for port in ports)}

@@ -32,7 +32,9 @@ class Stream:
     def noise(self) -> NDArray[np.float32]:
         return self._random.standard_normal(self._shape, np.float32)
 
-    def with_pulse(self, y: int, x: int, dm: float, width: float, start: float, amplitude: float) -> NDArray[np.float32]:
+    def with_pulse(
+        self, y: int, x: int, dm: float, width: float, start: float, amplitude: float
+    ) -> NDArray[np.float32]:
         """Noise and one pulse that begins ``start`` samples from the gulp's first at the lowest frequency."""
         cube = self.noise()
         signal = dispersed_pulse(self.band, dm, width, start, self.given.nsamps)
