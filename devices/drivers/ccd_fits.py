@@ -35,7 +35,7 @@ def write_image(
             underscan and overscan. ASM: the same without them. BIN: the pixels of the FITS picture alone, the lowest
             row first, little-endian.
         overwrite: replace a file of this name.
-        compress: without loss, by RICE in tiles (as fpack); for BIN there is no such thing.
+        compress: without loss, by RICE in tiles (as fpack); BIN never is.
 
     Raises:
         BadValueError: there is such a file; an unknown kind; a keyword that FITS cannot hold.
@@ -43,8 +43,6 @@ def write_image(
     """
     if kind not in KINDS:
         raise BadValueError(f"kind = {kind!r} is none of {', '.join(KINDS)}")
-    if compress and kind == "BIN":
-        raise BadValueError("a file of the kind BIN cannot be compressed")
     with NewFile(path, overwrite) as file:
         if kind == "BIN":
             _write_raw(file, image)
