@@ -205,8 +205,8 @@ class ArchonConnection(asyncio.BufferedProtocol):
         if len(self._free) < len(commands):
             raise self._exhausted()
         for command in commands:
-            if "\n" in command or not command.isascii():
-                raise BadValueError(f"{command!r} is no command of an Archon: it has other signs than ASCII")
+            if "\n" in command or max(command, default="") > "\xff":
+                raise BadValueError(f"{command!r} cannot be sent to an Archon: it has other signs than Latin-1")
         sent, data = [], []
         for command in commands:
             reference = self._free.popleft()
@@ -214,7 +214,7 @@ class ArchonConnection(asyncio.BufferedProtocol):
             sent.append(message)
             data.append(f">{reference:02X}{command}\n")
         assert self._transport is not None
-        self._transport.write("".join(data).encode("ascii"))
+        self._transport.write("".join(data).encode("latin-1"))
         return sent
 
     async def _reply(self, message: _Message, timeout: float | None) -> str:

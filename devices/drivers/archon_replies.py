@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +18,8 @@ RECEIVE = (BLOCK + HEAD) * 512
 """Bytes taken from the socket at once; small enough that the blocks are copied out of the processor's cache."""
 
 LONGEST_LINE = 65536
+
+_HEAD = re.compile(rb"[<?][0-9A-Fa-f]{2}")
 
 
 class BlockSink:
@@ -86,14 +89,11 @@ class ReplyReader:
         if self._filled - start < HEAD:
             return 0
         head = bytes(self._view[start : start + HEAD])
-        try:
-            reference = int(head[1:3], 16)
-        except ValueError:
-            reference = -1
-        if head[0] not in b"<?" or reference < 0:
+        if not _HEAD.match(head):
             raise ProtocolError(
                 f"{bytes(self._view[start : min(self._filled, start + 40)])!r} is no reply of an Archon"
             )
+        reference = int(head[1:3], 16)
         if head[0] == ord("<") and head[3] == ord(":") and reference in self.sinks:
             sink = self.sinks[reference]
             taken = sink.take(self._room[start : self._filled])

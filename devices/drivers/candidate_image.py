@@ -43,9 +43,9 @@ def candidate_png(
     _show_spectrum(straight, aligned, -first - 0.5, context, "sample from the arrival, de-dispersed")
     series.step(np.arange(cutout.shape[1]) - first, np.nansum(aligned, axis=0), where="mid", color="black")
     series.axvspan(-0.5, width - 0.5, color="tab:orange", alpha=0.3, linewidth=0)
-    series.set(xlabel="sample from the arrival", ylabel="sum of channels", title=_measured(candidate))
-    series.title.set_fontsize(8)
-    figure.suptitle(_title(candidate), fontsize=11)
+    series.set(xlabel="sample from the arrival", ylabel="sum of channels")
+    figure.text(0.5, 0.965, _title(candidate), fontsize=11, ha="center", va="center")
+    figure.text(0.5, 0.93, _measured(candidate), fontsize=9, ha="center", va="center")
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": "Diptych", "Title": candidate.name})
     return out.getvalue()
@@ -61,7 +61,7 @@ def _show_image(axes: Axes, mean: NDArray[np.float32], candidate: Candidate) -> 
         extent=(left, left + mean.shape[1], low, low + mean.shape[0]),
         aspect="equal",
     )
-    axes.set(xlabel="x, pixels (west)", ylabel="y, pixels (north)", title="mean of the pulse")
+    axes.set(xlabel="x, pixels to the west", ylabel="y, pixels to the north", title="mean of the pulse")
     axes.title.set_fontsize(9)
 
 
@@ -96,4 +96,4 @@ def _measured(candidate: Candidate) -> str:
     sure = "not classified"
     if math.isfinite(candidate.rfi_probability):
         sure = f"P(interference) {candidate.rfi_probability:.3f}"
-    return f"DM {candidate.dm:.1f} pc/cm3, width {candidate.width_s * 1000.0:.0f} ms, {place}\n{sure}, {candidate.kind}"
+    return f"DM {candidate.dm:.1f} pc/cm3, width {candidate.width_s * 1000.0:.0f} ms, {place}, {sure}, {candidate.kind}"
