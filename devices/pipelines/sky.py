@@ -127,5 +127,5 @@ class SkyGrid:
                 [meridian, meridian], [self.dec_deg, near] * u.deg, frame=TETE(obstime=time, location=site)
             )
             place = apparent.transform_to(ICRS())
-        angle = place[1].position_angle(place[0]) if near < self.dec_deg else place[0].position_angle(place[1])
-        return np.array([place[0].ra.deg, place[0].dec.deg]), float(angle.rad)
+        angle = place[0].position_angle(place[1]).rad + (math.pi if near < self.dec_deg else 0.0)
+        return np.array([place[0].ra.deg, place[0].dec.deg]), float(angle)
