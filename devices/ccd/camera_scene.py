@@ -92,6 +92,10 @@ class CameraScene(Scene):
     def link(self) -> ControllerLink:
         return (self._controller or self.controller).link
 
+    def link_lost(self, error: ConnectionError) -> None:
+        if self._controller is not None:
+            self._controller.lost(error)
+
     async def prepare(self, exposure: Exposure) -> None:
         assert self._controller is not None
         if self._device.properties.resets_at_first_use and not self._controller.is_reset.value:

@@ -272,6 +272,8 @@ def _converted(name: str, value: Any, now: Any) -> Any:
     if name == "rotation_degrees":
         return float(value)
     if name == "axes":
+        if isinstance(value, str):
+            raise ValueError("two names are expected")
         first, second = map(str, value)
         return first, second
     kind = {"extension_names": str, "gains": float, "read_noises": float}.get(name, whole_number)

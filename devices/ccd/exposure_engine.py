@@ -33,6 +33,10 @@ class Scene(ABC):
         """The controller; raises NotConnectedError when there is none now."""
 
     @abstractmethod
+    def link_lost(self, error: ConnectionError) -> None:
+        """The controller cannot be reached any more."""
+
+    @abstractmethod
     async def prepare(self, exposure: Exposure) -> None:
         """Before the detector is cleared: controller reset when that is due, lamps, tools, headers."""
 
@@ -327,7 +331,11 @@ class ExposureEngine:
             await self._over(exposure, False)
 
     async def _abort_link(self) -> None:
-        await self._scene.link().abort()
+        try:
+            await self._scene.link().abort()
+        except ConnectionError as error:
+            self._scene.link_lost(error)
+            raise
 
     async def _over(self, exposure: Exposure, is_complete: bool) -> None:
         try:

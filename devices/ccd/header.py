@@ -121,8 +121,9 @@ class Header:
 def template_value(text: str) -> tuple[Value, str]:
     """The value and the comment of ``value / comment``; a text may stand in quotes."""
     text = text.strip()
-    if text[:1] in ("'", '"') and (end := text.find(text[0], 1)) > 0:
-        return text[1:end].rstrip(), text[end + 1 :].strip().removeprefix("/").strip()
+    if quoted := re.match(r"""'((?:[^']|'')*)'|"([^"]*)\"""", text):
+        inside = quoted[2] if quoted[1] is None else quoted[1].replace("''", "'")
+        return inside.rstrip(), text[quoted.end() :].strip().removeprefix("/").strip()
     value, _, comment = text.partition(" /")
     return typed(value), comment.strip()
 

@@ -196,6 +196,11 @@ class Device(Component):
                 self._executor.shutdown(wait=False)
         self.set_state(DeviceState.OFF, "stopped")
 
+    def lost(self, error: ConnectionError) -> None:
+        """Somebody who used the link found it broken: connect again."""
+        if self._poller is not None:
+            self._poller.lost(error)
+
     async def put(self, name: str, value: Any) -> None:
         """Put a client's value into an attribute; see :meth:`LiveAttribute.put`."""
         await self._watched(self._find(self.attributes, "attribute", name).put(value))
@@ -305,8 +310,7 @@ class Device(Component):
         try:
             return await work
         except ConnectionError as error:
-            if self._poller is not None:
-                self._poller.lost(error)
+            self.lost(error)
             raise
 
     def _find(self, table: Mapping[str, Any], what: str, name: str) -> Any:
