@@ -66,21 +66,21 @@ class Baseline:
         known = np.isfinite(self._level)
         return np.where(known, self._level, means), np.where(known, self._variance, np.float32(-1.0 / self._samples))
 
-    def learn(self, means: NDArray[np.float32], sigma: NDArray[np.float64]) -> None:
+    def learn(self, means: NDArray[np.float32], sigma: NDArray[np.float64], alive: NDArray[np.bool_]) -> None:
         """A gulp was searched.
 
         Args:
             means: over the gulp's samples; axes (channel, y, x).
-            sigma: noise of a sample; NaN: the channel is left out; axis: channel.
+            sigma: noise of a sample; NaN: not known yet; axis: channel.
+            alive: channels that are not left out; axis: channel.
         """
-        alive = np.isfinite(sigma)
         self._waiting.append(np.where(alive[:, None, None], means, np.float32(np.nan)))
         late = self._waiting.popleft() if len(self._waiting) > self._lag else None
-        for channel in np.flatnonzero(alive):
-            self._restart(int(channel), means[channel], float(sigma[channel]))
-        if late is not None:
-            for channel in range(len(late)):
-                self._follow(channel, late[channel], float(sigma[channel]))
+        for channel, noise in enumerate(sigma):
+            if alive[channel]:
+                self._restart(channel, means[channel], float(noise))
+            if late is not None:
+                self._follow(channel, late[channel], float(noise))
 
     def _restart(self, channel: int, means: NDArray[np.float32], sigma: float) -> None:
         """Where there was no baseline, or where the sky differs for longer than a pulse, the gulp's mean is one."""

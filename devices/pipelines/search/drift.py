@@ -67,9 +67,7 @@ def _along(images: NDArray[np.float32], shift: float, axis: int, fill: float) ->
     return moved
 
 
-def _turned(
-    lines: NDArray[np.float32], margin: int, padded: int, phase: NDArray[np.complex64]
-) -> NDArray[np.float32]:
+def _turned(lines: NDArray[np.float32], margin: int, padded: int, phase: NDArray[np.complex64]) -> NDArray[np.float32]:
     """Multiply the transforms of lines, continued by their ends, by a phase."""
     half, size = -(-len(lines) // 2), lines.shape[1]
     # Two lines are the real and the imaginary part of one, which a phase leaves apart.

@@ -57,6 +57,11 @@ class Engine(ABC):
         """The samples before are not those of this sky, or of the time just before."""
         self.alive[:] = False
 
+    @property
+    def full(self) -> bool:
+        """Whether all samples are there that the next gulp looks back to."""
+        return bool(np.all(np.any(self.alive[self.order[1:]], axis=1)))
+
     def begin(self, alive: NDArray[np.bool_]) -> int:
         """The slot of a new gulp."""
         self.order = [*self.order[1:], self.order[0]]
@@ -132,5 +137,6 @@ class Engine(ABC):
     def residual(self, slot: int, channels: NDArray[np.intp]) -> NDArray[np.float32]:
         """Images without the baseline, unfiltered, as they came; axes (one of channels, sample, y, x)."""
 
+    @abstractmethod
     def close(self) -> None:
         """No more gulps come."""

@@ -1,7 +1,7 @@
 """De-dispersion, boxcars and significances of a sub-image, compiled for a processor.
 
-Pixels are independent and lie beside each other in memory, so each step is one long vector operation over the samples of
-a line of pixels, and no result depends on where an image was divided.
+Pixels are independent and lie beside each other in memory, so each step is one long vector operation over the samples
+of a line of pixels, and no result depends on where an image was divided.
 """
 
 from __future__ import annotations

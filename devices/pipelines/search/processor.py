@@ -71,8 +71,8 @@ class ProcessorEngine(Engine):
         power = np.zeros(self.shape[2:], np.float32)
         for channel in np.flatnonzero(weight):
             images = self._filtered[slot, channel]
-            power += np.float32(weight[channel] ** 2) * np.einsum("tyx,tyx->yx", images, images)
-        return power / np.float32(self.shape[1])
+            power += np.float32(weight[channel] ** 2) * np.mean(images * images, axis=0)
+        return power
 
     def search(
         self, weight: Sigma, variance: Sigma, doubt: NDArray[np.float32], pixel_noise: NDArray[np.float32]

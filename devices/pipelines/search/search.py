@@ -22,6 +22,8 @@ from devices.pipelines.search.weights import Weights
 
 #: A mean that is greater is no image: its square would not fit.
 GREATEST: Final = 1e15
+#: What less is left of the noise, when a gulp's own mean is taken away, does not tell the noise.
+LEAST_TOLD: Final = 0.02
 
 
 class Search:
@@ -108,9 +110,9 @@ class Search:
             ValueError: the cube's channels are not those of the band.
         """
         stage = _Stages()
-        cube = np.ascontiguousarray(cube, np.float32)
-        engine = self._prepared(cube.shape)
-        complete = follows and self.settings.append_frame and bool(engine.alive.any(axis=1)[engine.order[1:]].all())
+        images: NDArray[np.float32] = np.ascontiguousarray(cube, np.float32)
+        engine = self._prepared(images.shape)
+        complete = follows and self.settings.append_frame and engine.full
         if not follows:
             self._baseline.forget()
         if not (follows and self.settings.append_frame):
@@ -121,7 +123,7 @@ class Search:
             engine.move(shift_px)
         stage.ended("drift")
 
-        means, varies = engine.take(cube)
+        means, varies = engine.take(images)
         with np.errstate(invalid="ignore"):
             sound = (np.abs(means) < GREATEST).all(axis=(1, 2))
         alive = np.asarray(present, np.bool_) & sound & varies
@@ -131,14 +133,16 @@ class Search:
 
         slot = engine.begin(alive)
         raw, filtered = engine.store(slot, level)
-        alive &= (raw > 0.0) & (filtered > 0.0)
-        engine.alive[slot] = alive
         stage.ended("filter")
-
-        # The noise of a sample, without that of the baseline that was taken away from it.
-        own = np.sqrt(1.0 + np.median(doubt[:, ::4, ::4], axis=(1, 2)))
-        sigma = self._noise.track(np.where(alive, filtered / own, np.nan))
-        self._baseline.learn(means, self._raw_noise.track(np.where(alive, raw / own, np.nan)))
+        # The noise of a sample, without what the baseline, in which it takes part or not, did to it.
+        spread = 1.0 + np.median(doubt[:, ::4, ::4], axis=(1, 2))
+        spread[~(alive & (spread > LEAST_TOLD))] = np.nan
+        sigma = self._noise.track(_positive(filtered / np.sqrt(spread)))
+        raw_sigma = self._raw_noise.track(_positive(raw / np.sqrt(spread)))
+        self._baseline.learn(means, raw_sigma, alive)
+        alive = np.isfinite(sigma) & np.isfinite(raw_sigma)
+        engine.alive[slot] = alive
+        sigma = np.where(alive, sigma, np.nan)
         weight = self._channel_weights(sigma)
         of_channel = np.nan_to_num(weight * sigma) ** 2
         variance = self._weights.variance(of_channel)
@@ -213,11 +217,17 @@ def _engine(
     return GraphicsEngine(shape, weights, settings, psf, device.removeprefix("torch:"))
 
 
+def _positive(sigma: Sigma) -> Sigma:
+    return np.where(sigma > 0.0, sigma, np.nan)
+
+
 def _nothing(shape: Shape) -> Significances:
     size = shape[2:]
     index = np.zeros(size, np.uint8)
     voxels = np.zeros((0, 5), np.int32)
-    return Significances(np.zeros(size, np.float32), index, index, index.astype(np.int16), voxels, np.zeros(0, np.float32))
+    return Significances(
+        np.zeros(size, np.float32), index, index, index.astype(np.int16), voxels, np.zeros(0, np.float32)
+    )
 
 
 def _strongest(found: Significances, most: int) -> Voxels:
