@@ -82,6 +82,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "alarms": _module("alarms"),
     "daq": _module("daq"),
     "daq_decode": _module("daq_decode"),
+    "correlator_ingest": _module("correlator_ingest"),
 }
 
 

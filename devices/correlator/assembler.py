@@ -159,9 +159,10 @@ class Assembler:
                 return self._refused(Refusal.DUPLICATE)
             if past is not None or self._is_late(name.mjd):
                 return self._refused(Refusal.LATE)
-            gulp = self._begin(name)
-            if gulp is None:
-                return self._refused(Refusal.NO_SLOT)
+            begun = self._begin(name)
+            if isinstance(begun, Refusal):
+                return self._refused(begun)
+            gulp = begun
         if channel in gulp.writing or (gulp.present[channel] and self.policy.duplicates == "first"):
             return self._refused(Refusal.DUPLICATE)
         if gulp.ended:
@@ -214,16 +215,16 @@ class Assembler:
             self.counts.no_slot += 1
         return why
 
-    def _begin(self, name: MessageName) -> OpenGulp | None:
+    def _begin(self, name: MessageName) -> OpenGulp | Refusal:
         lacking = sorted((gulp for gulp in self._open.values() if not gulp.ended), key=_time)
         if len(lacking) >= self.policy.open_gulps:
             lacking[0].ended = True
             self._settle()
             if self._is_late(name.mjd):
-                return None
+                return Refusal.LATE
         slot = self._slot(name.mjd)
         if slot is None:
-            return None
+            return Refusal.NO_SLOT
         if name.mjd < self._last_mjd:
             self.counts.restarts += 1
             log.warning("gulp %s is far before the last one: the times of the nodes begin anew", name.isot)

@@ -40,12 +40,11 @@ class Connection(asyncio.BufferedProtocol):
     """The bytes of a connection, without copies: the socket writes into a head's buffer, or into a body's.
 
     Attributes:
-        address, port: of the peer; of this side.
-        received: bytes of it.
+        address: of the peer.
+        sub_band: of all its messages, where the port tells it.
 
     Args:
-        sub_band: of all its messages, where ports tell them.
-        too_many: whether it is one too many; it is answered so.
+        too_many: whether it is one too many, and is answered so.
     """
 
     def __init__(
@@ -82,6 +81,10 @@ class Connection(asyncio.BufferedProtocol):
             if not len(self._inbox.writable()) and self._transport is not None:
                 self._transport.pause_reading()
             self._wake()
+
+    def pause_writing(self) -> None:
+        assert self._transport is not None
+        self._transport.abort()  # it sends and sends, and reads no answers
 
     def eof_received(self) -> bool:
         self._lose()
@@ -123,8 +126,10 @@ class Connection(asyncio.BufferedProtocol):
         try:
             while await self._request():
                 pass
-        except ConnectionError:
-            pass  # the client went away in the middle of a request: nobody is there to be told
+        except OSError as error:
+            log.info("%s went away in the middle of a request: %s", self.address, error)
+        except Exception:
+            log.exception("the connection of %s ends", self.address)
         finally:
             self._transport.close()
             self._receiver.gone(self)
@@ -180,7 +185,7 @@ class Connection(asyncio.BufferedProtocol):
         """Wait until something happens, or for a time of the loop."""
         assert self._transport is not None
         if self._is_lost:
-            raise ConnectionResetError(f"{self.address} went away")
+            raise ConnectionResetError("it ended the connection")
         self._transport.resume_reading()
         self._waiter = asyncio.get_running_loop().create_future()
         await asyncio.wait([self._waiter], timeout=max(0.0, until - _now()))

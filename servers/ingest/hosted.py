@@ -30,9 +30,9 @@ def ingest(device: Device, options: Mapping[str, str]) -> IngestService:
     Args:
         options: ``listen``: HOST:PORT, several with blanks between them [127.0.0.1 and the port of the device];
             ``order``: what tells the sub-band, of name, address and port [name address]; the ports of ``listen`` are
-            those of sub-bands 0, 1, ...; ``addresses``: IP=SUBBAND, several with blanks between them; ``token_file``: its
-            first line is what clients say; ``request``, ``idle``: limits of requests and idle connections, s [30, 60];
-            ``connections``, ``bodies``: as `IngestSettings` has them [64, 20].
+            those of sub-bands 0, 1, ...; ``addresses``: IP=SUBBAND, several with blanks between them; ``token_file``:
+            its first line is what clients say; ``request``, ``idle``: limits of requests and of idle
+            connections, s [30, 60]; ``connections``, ``bodies``: as `IngestSettings` has them [64, 20].
     Raises:
         ConfigurationError: wrong options, or a device of another kind.
     """

@@ -8,6 +8,8 @@ from devices.drivers.correlator_message import Receipt
 from servers.ingest.request import RequestError, RequestHead
 
 HEAD_BYTES: Final = 16384
+#: Of a body, at once: what a core copies in 0.3 ms, so that one connection delays the others no longer.
+BODY_BYTES_AT_ONCE: Final = 1 << 20
 
 
 class Inbox:
@@ -40,7 +42,9 @@ class Inbox:
 
     def writable(self) -> memoryview:
         """Where the next bytes go; empty: a head has to be taken first."""
-        return self._head[self._filled :] if self._body is None else self._body[self._received :]
+        if self._body is None:
+            return self._head[self._filled :]
+        return self._body[self._received : self._received + BODY_BYTES_AT_ONCE]
 
     def wrote(self, count: int) -> None:
         """So many bytes have come."""

@@ -223,3 +223,13 @@ def test_all_that_is_open_can_be_delivered_at_once():
 def test_a_policy_that_cannot_be_is_refused():
     with pytest.raises(RangeError, match="wait = 0 s"):
         AssemblyPolicy(wait_s=0.0)
+
+
+def test_a_gulp_that_comes_after_all_open_ones_were_ended_for_it_is_late():
+    async def check():
+        with assembling(open_gulps=1) as station:
+            put(station, 0, LATER)
+            assert put(station, 0, ISOT) is Refusal.LATE
+            assert station.assembler.counts.late == 1 and station.assembler.open == 0
+
+    in_loop(check)

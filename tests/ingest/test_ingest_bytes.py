@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import math
+import socket
 import struct
 
 import numpy as np
@@ -448,3 +449,26 @@ def test_one_client_plays_all_sub_bands():
 def test_a_header_of_numpy_is_the_one_that_the_client_sends():
     array = sub_band(1).astype(">f4")
     assert npy_header(array) + array.tobytes() == genuine((1, 0), array)
+
+
+def test_a_client_that_reads_no_answers_is_ended():
+    async def check():
+        async with serving() as station:
+            client = socket.create_connection(("127.0.0.1", station.port))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            _, writer = await asyncio.open_connection(sock=client)
+            writer.transport.pause_reading()
+            # Each is answered with 300 byte.
+            sent = b"PUT /" + b"a" * 75 + b" HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+            try:
+                for _ in range(2000):
+                    writer.write(sent * 50)
+                    await asyncio.wait_for(writer.drain(), 20.0)
+                    if not station.service.connections:
+                        break
+            except ConnectionError:
+                pass
+            await until(lambda: station.service.connections == 0)
+            writer.close()
+
+    asyncio.run(check())
