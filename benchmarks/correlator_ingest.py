@@ -34,6 +34,8 @@ SUB_BAND_BYTES = 8 * SHAPE.samples * SHAPE.size**2 + 128
 GULP_BYTES = SHAPE.channels * SUB_BAND_BYTES
 PEER_BYTES = 1 << 20
 SLOTS = 5
+#: Nodes may be apart by as many seconds as in real time, so by more gulps.
+POLICY = AssemblyPolicy(open_gulps=SLOTS - 1)
 
 
 class Station:
@@ -41,7 +43,7 @@ class Station:
 
     def __init__(self) -> None:
         self.slots = CubeSlots(SHAPE, SLOTS)
-        self.assembler = Assembler(SHAPE, self.slots, AssemblyPolicy(), self.take)
+        self.assembler = Assembler(SHAPE, self.slots, POLICY, self.take)
         self.nodes = Nodes(SHAPE.channels)
         self.sub_bands = 0
         self.has_begun = asyncio.Event()
