@@ -54,7 +54,7 @@ def using(test: Callable[[ArchonSimulator, ArchonDriver], Awaitable[None]], **op
 
 async def until(holds: Callable[[], bool]) -> None:
     end = asyncio.get_running_loop().time() + 5.0
-    while not holds() and asyncio.get_running_loop().time() < end:
+    while not holds() and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110
         await asyncio.sleep(0)
     assert holds()
 

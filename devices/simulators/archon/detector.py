@@ -207,16 +207,18 @@ class Detector:
 
     def _stars(self) -> NDArray[np.float32]:
         settings = self.settings
+        # Of its own seed, so that the sky is the same however many amplifiers look at it.
+        random = np.random.default_rng((settings.seed, 1))
         rows, columns = settings.rows, settings.columns
         sky = np.full((rows, columns), settings.sky_e_s, np.float32)
         sigma = settings.fwhm_px / 2.3548
         reach = math.ceil(5 * sigma)
         number = round(settings.stars_per_mpix * rows * columns / 1e6)
         places = zip(
-            self._random.uniform(0, rows, number),
-            self._random.uniform(0, columns, number),
+            random.uniform(0, rows, number),
+            random.uniform(0, columns, number),
             # Each magnitude fainter has some 2.5 times as many stars.
-            2000.0 * self._random.uniform(1e-3, 1.0, number) ** -1.0,
+            2000.0 * random.uniform(1e-3, 1.0, number) ** -1.0,
             strict=True,
         )
         for y, x, flux_e_s in places:
