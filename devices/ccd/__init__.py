@@ -1,1 +1,25 @@
 """CCD cameras: exposures, controllers, and the tools of an observatory around them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+#: Imported by who serves them: who talks to a controller needs neither numba nor headers.
+_HOMES = {
+    "ArchonController": "archon_controller",
+    "CcdController": "controller",
+    "CcdDisplay": "display",
+    "CcdExposure": "exposure",
+    "CcdInstrument": "instrument",
+    "CcdTelescope": "telescope",
+    "CcdTempcon": "tempcon",
+    "SimulatedInstrument": "instrument",
+    "SimulatedTelescope": "telescope",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"devices.ccd.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -42,9 +42,15 @@ class CcdController(CcdTool):
         self.link = self.make_link()
         self._shown: dict[str, LiveAttribute[float]] = {}
         for name in self.shown_telemetry:
-            plain, _, unit = name.rpartition("_")
+            plain, _, letter = name.rpartition("_")
+            unit = {"C": "degC"}.get(letter, letter)
             spec = AttributeSpec(
-                plain.lower(), DataType.of(float), unit=unit, label=plain, precision=3, group="Telemetry"
+                plain.lower(),
+                DataType.of(float),
+                unit=unit,
+                label=plain,
+                precision=3,
+                group="Telemetry",
             )
             self._shown[name] = LiveAttribute(spec, self)
             self.add_attribute(self._shown[name])

@@ -16,6 +16,8 @@ from devices.ccd.header import Header
 from devices.ccd.plan import Exposure, Plan
 from devices.core import Argument, Deadband, DeviceState, Operation, attribute, command, operation
 from devices.core.errors import BusyError, NotAllowedError, RangeError, reason
+from devices.drivers.send_image import ImageServer
+from devices.drivers.send_image_header import FILE_TYPES
 
 T = TypeVar("T")
 Count = Annotated[int, Argument(limits=(-1, 1_000_000), doc="-1: as it is set")]
@@ -380,5 +382,23 @@ class CcdExposure(ExposureSettings):
         self.completed.publish(is_complete)
 
     async def send(self, exposure: Exposure) -> None:
-        """Send a written image to the host of the properties."""
-        raise NotAllowedError("no sendimage client yet")
+        """Send a written image to the host of the properties.
+
+        Raises:
+            NotConnectedError, TimeoutError, RefusedError: it was not taken; the file is written all the same.
+        """
+        given, target, image = self.properties, exposure.plan.target, exposure.image
+        assert target is not None and image is not None
+        server = ImageServer(given.remote_imageserver_host, given.remote_imageserver_port, given.server_type)
+        if given.server_type == "ccdacq":
+            await server.send_pixels(image.amps[0])
+            return
+        plane, (_, rows, columns) = image.geometry.focal_plane, image.geometry.amp_shape
+        await server.send_file(
+            target.path,
+            given.remote_imageserver_filename or target.path.name,
+            overwrite=target.overwrites,
+            file_type=FILE_TYPES[target.file_type.value],
+            columns=plane.amps_x * columns,
+            rows=plane.amps_y * rows,
+        )

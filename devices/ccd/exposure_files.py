@@ -84,6 +84,7 @@ class ExposureFiles(CcdTool):
 
     async def find_unsaved(self) -> None:
         """Look for what an earlier process could not write."""
+        await asyncio.to_thread(self.properties.data_folder.mkdir, parents=True, exist_ok=True)
         await asyncio.to_thread(self.store.find)
         self.show_unsaved()
 

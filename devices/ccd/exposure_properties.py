@@ -55,4 +55,6 @@ class ExposureProperties(ToolProperties):
     )
     remote_imageserver_host: str = setting("127.0.0.1", doc="That host")
     remote_imageserver_port: int = setting(6543, doc="Its port", limits=(1, 65535))
-    server_type: Literal["azcam", "dataserver"] = setting("dataserver", doc="How they are sent (image.server_type)")
+    server_type: Literal["azcam", "dataserver", "lbtguider", "ccdacq"] = setting(
+        "dataserver", doc="How they are sent (image.server_type)"
+    )
