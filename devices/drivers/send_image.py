@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import builtins
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -121,7 +122,7 @@ class ImageServer:
         except (NotConnectedError, StorageError):
             raise
         except OSError as error:
-            raise NotConnectedError(f"{where}: {error.strerror or error}") from error
+            raise NotConnectedError(f"{where}: {os.strerror(error.errno) if error.errno else error}") from error
 
     async def _end(self, writer: asyncio.StreamWriter, answer: asyncio.Future[bytes]) -> None:
         if self.server_type == "azcam":
