@@ -13,6 +13,7 @@ import click
 from servers.command_group import OneLineErrors
 from servers.daqdata.command import daq
 from servers.facility import DEFAULT_STATE_DIR
+from servers.ingest.command import correlator
 from servers.leash.command import saxs
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -59,6 +60,7 @@ def main() -> None:
 
 main.add_command(saxs)
 main.add_command(daq)
+main.add_command(correlator)
 
 
 @main.command()

@@ -64,7 +64,9 @@ class Finder:
     def __init__(self, given: CorrelatorProperties) -> None:
         self._given, self._band = given, given.band
         self._optics = Optics.of(given, self._band)
-        self._network: Network | None = load_network(given.model_weights or SHIPPED) if given.classify else None
+        self._network: Network | None = None
+        if given.classify and (given.model_weights or SHIPPED.exists()):
+            self._network = load_network(given.model_weights or SHIPPED)
         self._folder = Path(given.results) if given.results else None
         self._names = _Names() if self._folder is None else CandidateNames(self._folder)
         self._retention = Retention(given.most_candidates, int(given.most_gigabytes * 1e9))
