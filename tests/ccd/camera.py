@@ -147,7 +147,7 @@ class Camera:
     """All devices of a camera, started."""
 
     exposure: CcdExposure
-    controller: Controller
+    controller: CcdController
     instrument: SimulatedInstrument
     telescope: SimulatedTelescope
     tempcon: CcdTempcon
@@ -191,7 +191,7 @@ class Camera:
 
 
 @asynccontextmanager
-async def camera(folder: Path, **properties: Any) -> AsyncIterator[Camera]:
+async def camera(folder: Path, controller: CcdController | None = None, **properties: Any) -> AsyncIterator[Camera]:
     """A camera that writes into a folder."""
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
     exposure = CcdExposure(
@@ -208,7 +208,7 @@ async def camera(folder: Path, **properties: Any) -> AsyncIterator[Camera]:
             **properties,
         },
     )
-    controller = Controller("ccd/1/controller")
+    controller = controller or Controller("ccd/1/controller")
     instrument = SimulatedInstrument("ccd/1/instrument")
     telescope = SimulatedTelescope("ccd/1/telescope")
     tempcon = CcdTempcon("ccd/1/tempcon", {"controller": "ccd/1/controller"})
