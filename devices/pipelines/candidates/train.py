@@ -89,7 +89,8 @@ def train(
         steps = _learn(module, settings, lambda part: progress(0.85 * part), stopped)
         module.eval()
         # Weights as the file keeps them, so that what is found here is true of what is shipped.
-        module.half().float()
+        for weights in module.parameters():
+            weights.data = weights.data.half().float()
         slope, offset = _calibrate(judge(module, settings, FAR))
         test = judge(module, settings, 2 * FAR)
     record = asdict(settings) | {"steps_done": steps} | report(test, slope, offset)
