@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 
 from devices.core.errors import BadValueError
 from devices.drivers.ccd_header import extension_cards, picture_cards, primary_cards
-from devices.drivers.fits_cards import header, signed, unsigned_header
+from devices.drivers.fits_cards import BLOCK, header, signed, unsigned_header
 from devices.drivers.fits_pixels import type_cards, write_pixels
 from devices.drivers.new_file import NewFile
 from devices.pipelines.ccd.ccd_image import Card, CcdImage
-from devices.pipelines.ccd.deinterlace import assemble_rows, assembled_shape
+from devices.pipelines.ccd.deinterlace import assemble_rows, assembled, assembled_shape
 
 Kind = Literal["FITS", "MEF", "BIN", "ASM"]
 KINDS: Final[tuple[Kind, ...]] = ("FITS", "MEF", "BIN", "ASM")
@@ -47,7 +48,7 @@ def write_image(
         if kind == "BIN":
             _write_raw(file, image)
         elif compress:
-            _compressed(file, image, kind, Path(path).name)
+            _write_compressed(file, image, kind, Path(path).name)
         elif kind == "MEF":
             _write_extensions(file, image, Path(path).name)
         else:
@@ -55,13 +56,10 @@ def write_image(
 
 
 def _write_extensions(file: NewFile, image: CcdImage, name: str) -> None:
-    amps = image.geometry.amps
-    begin = [Card("SIMPLE", True, "FITS 4.0"), Card("BITPIX", 8, "no pixels here"), Card("NAXIS", 0, "no pixels here")]
-    primary = [*begin, Card("EXTEND", True, "pixels are in the extensions"), *primary_cards(image, name, amps)]
-    offset = file.write(signed(unsigned_header(primary), 0), 0)
+    offset = _write_primary(file, primary_cards(image, name, image.geometry.amps))
     rows, columns = image.amps.shape[1:]
     bits, scale = type_cards(image.amps.dtype)
-    for amp in range(amps):
+    for amp, pixels in enumerate(image.amps):
         cards = [
             Card("XTENSION", "IMAGE", "an amplifier's image, in the order of reading"),
             *(bits, *_axes(columns, rows)),
@@ -69,7 +67,14 @@ def _write_extensions(file: NewFile, image: CcdImage, name: str) -> None:
             Card("GCOUNT", 1, "one image"),
             *(*scale, *extension_cards(image, amp)),
         ]
-        offset = _write_unit(file, cards, iter([image.amps[amp]]), offset)
+        offset = _write_unit(file, cards, iter([pixels]), offset)
+
+
+def _write_primary(file: NewFile, cards: list[Card]) -> int:
+    """A primary header without pixels; returns the offset behind it."""
+    begin = [Card("SIMPLE", True, "FITS 4.0"), Card("BITPIX", 8, "no pixels here"), Card("NAXIS", 0, "no pixels here")]
+    extend = Card("EXTEND", True, "pixels are in the extensions")
+    return file.write(signed(unsigned_header([*begin, extend, *cards]), 0), 0)
 
 
 def _write_picture(file: NewFile, image: CcdImage, trim: bool, name: str) -> None:
@@ -94,25 +99,25 @@ def _write_raw(file: NewFile, image: CcdImage) -> None:
         offset = file.write(little.reshape(-1).view(np.uint8).data, offset)
 
 
-def _compressed(file: NewFile, image: CcdImage, kind: Kind, name: str) -> None:
-    from astropy.io import fits  # it costs half a second of every process that imports it
-
-    def unit(pixels: NDArray[Any], cards: list[Card]) -> Any:
-        lines = header(cards)
-        return fits.CompImageHDU(pixels, fits.Header.fromstring(lines), compression_type="RICE_1")
-
+def _write_compressed(file: NewFile, image: CcdImage, kind: Kind, name: str) -> None:
     if kind == "MEF":
-        primary = primary_cards(image, name, image.geometry.amps)
-        units = [unit(pixels, extension_cards(image, amp)) for amp, pixels in enumerate(image.amps)]
+        offset = _write_primary(file, primary_cards(image, name, image.geometry.amps))
+        for amp, pixels in enumerate(image.amps):
+            offset = file.write(_compressed(pixels, extension_cards(image, amp)), offset)
     else:
         trim = kind == "ASM"
-        primary = primary_cards(image, name, 1)
-        picture = np.empty(assembled_shape(image.geometry, trim), image.amps.dtype)
-        assemble_rows(image.amps, image.geometry, trim, 0, picture)
-        units = [unit(picture, picture_cards(image, trim))]
-    first = fits.PrimaryHDU(header=fits.Header.fromstring(header(primary)))
-    with file.stream() as stream:
-        fits.HDUList([first, *units]).writeto(stream, checksum=True)
+        offset = _write_primary(file, primary_cards(image, name, 1))
+        file.write(_compressed(assembled(image.amps, image.geometry, trim), picture_cards(image, trim)), offset)
+
+
+def _compressed(pixels: NDArray[Any], cards: list[Card]) -> memoryview:
+    """An extension; made in memory, as astropy's handling of full disks fails for files that are open already."""
+    from astropy.io import fits  # it costs half a second of every process that imports it
+
+    unit = fits.CompImageHDU(pixels, fits.Header.fromstring(header(cards)), compression_type="RICE_1")
+    content = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), unit]).writeto(content, checksum=True)
+    return content.getbuffer()[BLOCK:]
 
 
 def _picture_header(image: CcdImage, trim: bool, name: str) -> list[Card]:

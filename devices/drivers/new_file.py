@@ -8,7 +8,6 @@ import os
 import secrets
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 from devices.core.errors import BadValueError, StorageError
 
@@ -57,10 +56,6 @@ class NewFile:
         except OSError as error:
             raise self._failed(error) from error
         return offset
-
-    def stream(self) -> BinaryIO:
-        """The temporary file for who writes by itself; to be closed by the caller."""
-        return os.fdopen(os.dup(self._number), "wb")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
