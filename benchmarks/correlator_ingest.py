@@ -1,4 +1,4 @@
-"""The image ingest: 16 nodes send sub-bands of 300 x 300 x 25 float64, four times as fast as real ones.
+"""The image ingest: 16 nodes send sub-bands of 300 x 300 x 25 float64, 2.5 times as fast as real ones.
 
 Beside it, on the same machine: a copy of the reading loop of the process server of 2024 (255 bytes a call, hex text
 appended to a string, a search for "93"), with a small payload and extrapolated by its length, which flatters it: its
@@ -28,7 +28,7 @@ from servers.ingest.service import IngestService
 from servers.ingest.settings import IngestSettings, Listening
 
 GULPS = 100
-RATE = 4.0
+RATE = 2.5
 SHAPE = GulpShape()
 SUB_BAND_BYTES = 8 * SHAPE.samples * SHAPE.size**2 + 128
 GULP_BYTES = SHAPE.channels * SUB_BAND_BYTES

@@ -19,6 +19,7 @@ from devices.correlator.nodes import Node, Nodes
 from devices.drivers.correlator_message import MessageName, Receipt
 from devices.drivers.correlator_npy import ArrayError, BodyFormat, array_of, turn
 from servers.ingest.bodies import Bodies
+from servers.ingest.complaints import Complaints
 from servers.ingest.connection import Connection
 from servers.ingest.request import RequestError, RequestHead
 from servers.ingest.settings import IngestSettings, Listening
@@ -73,7 +74,7 @@ class IngestService:
         self._connections: set[Connection] = set()
         self._threads: ThreadPoolExecutor | None = None
         self._bodies: Bodies | None = None
-        self._told: dict[str, str] = {}
+        self._complaints = Complaints(log)
 
     @property
     def connections(self) -> int:
@@ -137,12 +138,7 @@ class IngestService:
 
     def refused(self, connection: Connection, error: RequestError) -> None:
         self.counts.refused += 1
-        # A client that goes on as it began is not logged each time.
-        known = self._told.get(connection.address) == str(error)
-        log.log(logging.DEBUG if known else logging.WARNING, "%s: %d: %s", connection.address, error.status, error)
-        if len(self._told) > self._settings.connections:
-            self._told.clear()
-        self._told[connection.address] = str(error)
+        self._complaints.tell(error.status, f"{connection.address}: {error.status}: {error}")
 
     async def receive(self, head: RequestHead, connection: Connection) -> Receipt:
         said = head.authorization.encode()

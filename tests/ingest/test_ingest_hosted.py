@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
 from devices.core.errors import ConfigurationError, NotConnectedError
 from devices.correlator import CorrelatorServer
 from devices.correlator.properties import CorrelatorProperties
+from servers.ingest.complaints import Complaints
 from servers.ingest.hosted import ingest
 from servers.ingest.service import IngestService, sub_band_of
 from servers.ingest.settings import IngestSettings, Listening
@@ -92,3 +94,15 @@ def test_an_ipv4_peer_of_an_ipv6_socket_has_its_ipv4_address():
 
     settings = IngestSettings(addresses={"10.41.0.1": 2}, order=("address",))
     assert sub_band_of(MessageName(None, ISOT), "::ffff:10.41.0.1", None, settings) == 2
+
+
+def test_many_refusals_are_one_line_of_the_log_and_a_number(caplog):
+    seconds = 0.0
+    complaints = Complaints(logging.getLogger("diptych.ingest"), lambda: seconds)
+    for number in range(100):
+        complaints.tell(409, f"late {number}")
+    complaints.tell(400, "no name")
+    seconds = 61.0
+    complaints.tell(409, "late again")
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert lines == ["late 0", "no name", "late again (99 more since the last line like this)"]
