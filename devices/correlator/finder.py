@@ -29,6 +29,7 @@ from devices.pipelines.candidates.cut_out import dynamic_spectrum
 from devices.pipelines.candidates.deduplicator import Deduplicator, Sighting
 from devices.pipelines.candidates.group import Group, SamePulse, SideLobes, overlap
 from devices.pipelines.search.result import SearchResult
+from devices.pipelines.search.weights import Weights
 
 #: A pulse is remembered for so many gulps, to be known again.
 MEMORY_GULPS: Final = 9.0
@@ -81,7 +82,7 @@ class Finder:
         self._lines: list[Line] = []
         self._drift = Drift(given.gridsize, given.nocutoff)
         self._amplitudes: dict[str, float] = {}
-        self._sigma: NDArray[np.float64] | None = None
+        self._excess = np.ones((1, 1))
         self._channel_sigma = np.full(given.nchans, np.nan)
 
     def __call__(self, cube: NDArray[np.float32], job: Job) -> Found:
@@ -96,7 +97,7 @@ class Finder:
         self._isot = gulp.isot
         self._adopt(job)
         for pulse, passed in job.pulses:
-            self._inject(cube, pulse, passed)
+            self._inject(cube, pulse, passed, gulp.present)
         saved = self._save(cube, gulp) if job.save_cube else ""
         shift_px = self._drift.since(gulp)
         clock.ended("prepare")
@@ -107,7 +108,7 @@ class Finder:
                 continue
             if line.kind == BASE:
                 base = result
-                self._sigma, self._channel_sigma = result.sigma, result.channel_sigma
+                self._learn(result)
                 clock.ended(line.kind, result.seconds)
             else:
                 clock.ended(line.kind.replace("_", " "))
@@ -142,6 +143,7 @@ class Finder:
         if before is None or before.trials != job.plan.trials:
             self.close()
             self._lines = lines_of(self._given, self._band, job.plan, self._optics)
+            self._excess = np.ones((1, 1))
         for line in self._lines:
             line.adopt(job.plan)
             if job.reset_noise:
@@ -149,24 +151,33 @@ class Finder:
 
     # Injection ----------------------------------------------------------------------------------------------------
 
-    def _inject(self, cube: NDArray[np.float32], pulse: Pulse, passed: int) -> None:
+    def _inject(self, cube: NDArray[np.float32], pulse: Pulse, passed: int, present: NDArray[np.bool_]) -> None:
         amplitude = self._amplitudes.get(pulse.identity)
         if amplitude is None:
-            amplitude = self._amplitudes[pulse.identity] = self._amplitude(pulse)
+            amplitude = self._amplitudes[pulse.identity] = self._amplitude(pulse, present)
             while len(self._amplitudes) > KEPT_AMPLITUDES:
                 del self._amplitudes[next(iter(self._amplitudes))]
         add_pulse(cube, pulse.signal(self._band, passed, cube.shape[1]), self._optics.psf, pulse.y, pulse.x, amplitude)
 
-    def _amplitude(self, pulse: Pulse) -> float:
-        """Of its brightest pixel, so that its significance is what was asked for."""
-        if self._sigma is None or self._plan is None:
-            raise BadValueError("a pulse cannot be injected into the first gulp: the noise is not known")
-        alive = np.isfinite(self._channel_sigma)
+    def _amplitude(self, pulse: Pulse, present: NDArray[np.bool_]) -> float:
+        """Of its brightest pixel, so that its significance is what was asked for, with the sub-bands that came."""
+        assert self._plan is not None
+        alive = present & np.isfinite(self._channel_sigma)
         gain = np.where(alive, self._optics.gain(pulse.y, pulse.x, self._given), 0.0)
-        found = response(pulse, self._band, self._plan.trials, self._sigma, gain)
+        variance = Weights.of(self._band, self._plan.trials).variance(np.where(alive, self._channel_sigma**2, 0.0))
+        found = response(pulse, self._band, self._plan.trials, np.sqrt(variance * self._excess), gain)
         if found <= 0.0:
-            raise BadValueError("a pulse cannot be injected: no sub-band came")
+            raise BadValueError("a pulse cannot be injected: the noise of the sub-bands is not known")
         return pulse.snr / found
+
+    def _learn(self, result: SearchResult) -> None:
+        """Note the noise for pulses to come: that of channels, and what the constant sky adds to that of trials."""
+        alive = np.isfinite(result.channel_sigma)
+        if self._plan is None or not alive.any():
+            return
+        white = Weights.of(self._band, self._plan.trials).variance(np.where(alive, result.channel_sigma**2, 0.0))
+        self._excess = result.sigma**2 / white
+        self._channel_sigma = np.where(alive, result.channel_sigma, self._channel_sigma)
 
     def _recovered(self, pulse: Pulse, result: SearchResult, candidates: Sequence[Candidate]) -> Injected:
         reach = 1

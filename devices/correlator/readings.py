@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from typing import Any, Final
@@ -15,7 +16,7 @@ from devices.correlator.candidate_log import KEPT, CandidateLog
 from devices.correlator.engine import Engine
 from devices.correlator.gulp import Gulp
 from devices.correlator.job import Found
-from devices.correlator.nodes import Nodes
+from devices.correlator.nodes import Node, Nodes
 from devices.correlator.properties import CorrelatorProperties
 
 MOST_NODES: Final = 1024
@@ -26,6 +27,8 @@ MOST_STAGES: Final = 32
 SILENT_GULPS: Final = 3.0
 RECENT_S: Final = 60.0
 NAME_LIMIT: Final = 39
+#: Candidates in the list for people.
+LISTED: Final = 30
 COLUMN: Final = (KEPT,)
 
 
@@ -105,7 +108,7 @@ class CorrelatorReadings(Device):
     candidate_injected = attribute(
         bool, shape=COLUMN, initial=(), group="Candidates", doc="Whether it is an injected pulse"
     )
-    candidate_lines = attribute(str, shape=COLUMN, initial=(), group="Candidates", doc="Each in a line")
+    candidate_list = attribute(str, initial="", text_limit=1 << 15, group="Candidates", doc="The newest, one a line")
     chosen_line = attribute(str, initial="", group="Candidates", doc="The candidate that is shown")
     chosen_image = attribute(
         np.float32, shape=(1001, 1001), group="Candidates", doc="Its image: mean of its samples and all channels"
@@ -120,6 +123,7 @@ class CorrelatorReadings(Device):
         float, shape=(MOST_NODES,), unit="s", precision=1, initial=(), group="Nodes",
         doc="Since when each node has sent nothing; NaN: since the start",
     )  # fmt: skip
+    node_list = attribute(str, initial="", text_limit=1 << 17, group="Nodes", doc="Each node, one a line")
     node_rate = attribute(
         float, shape=(MOST_NODES,), unit="MB/s", precision=2, initial=(), group="Nodes", doc="What each node sends"
     )
@@ -216,7 +220,8 @@ class CorrelatorReadings(Device):
         ):
             live.publish(known.numbers(name))
         self.candidate_injected.publish(np.array(known.column("injected"), np.bool_))
-        self.candidate_lines.publish(tuple(known.line(place) for place in range(len(known))))
+        lines = [f"{place:3d}  {known.line(place)}" for place in range(min(LISTED, len(known)))]
+        self.candidate_list.publish("\n".join(lines))
 
     def show_chosen(self, place: int) -> None:
         """Publish one candidate's pictures; 0: the newest one."""
@@ -281,4 +286,20 @@ class CorrelatorReadings(Device):
         self.node_age.publish(np.round(ages, 1))
         for live, values in columns:
             live.publish_change(np.array(values))
+        self.node_list.publish_change("\n".join(node_line(node, now) for node in nodes))
         self.nodes_silent.publish_change(int(np.count_nonzero(ages > SILENT_GULPS * self.gulp_seconds)))
+
+
+def node_line(node: Node, now: float) -> str:
+    """A node for people; it changes only when the node's seconds do."""
+    if math.isnan(node.last_seen_unix):
+        return f"sb{node.sub_band:02d}  nothing came"
+    words = [
+        f"sb{node.sub_band:02d}",
+        f"{node.rate / 1e6:6.2f} MB/s",
+        f"{max(0.0, now - node.last_seen_unix):5.0f} s ago",
+        f"taken {node.stored}",
+    ]
+    counted = {"late": node.late, "twice": node.duplicate, "refused": node.refused, "again": node.resent}
+    words += [f"{name} {count}" for name, count in counted.items() if count]
+    return "  ".join([*words, node.address])
