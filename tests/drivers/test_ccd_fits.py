@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -356,6 +357,20 @@ def test_one_amplifier_read_from_the_right_is_shown_with_its_overscan_on_the_lef
     assert (header["DETSEC"], header["AMPSEC"]) == ("[6:45,3:30]", "[45:6,3:30]")
     assert (header["LTM1_1"], header["LTV1"]) == (0.5, 7 - 6.5 / 2)
     assert header["CRPIX1"] == pytest.approx(0.5 * 61.0 + 3.75)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_writing_takes_little_memory_beside_the_image(kind: Kind, tmp_path: Path) -> None:
+    """An image of 32 MB; 16 amplifiers."""
+    format = Format(4096, 0, 0, 16, 4000)
+    image = an_image(make_geometry(format, FocalPlane(2, 1, 8, 2, (0, 1, 2, 3) * 4), whole(format)))
+    tracemalloc.start()
+    try:
+        write_image(tmp_path / "a.fits", image, kind)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 8_000_000
 
 
 def test_an_image_that_does_not_fit_its_geometry_is_refused() -> None:

@@ -136,31 +136,47 @@ def _part(stream: NDArray[Any], places: NDArray[np.intp], out: NDArray[Any]) -> 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _part_by_4(words: NDArray[np.uint64], places: NDArray[np.intp], out: NDArray[np.uint16]) -> None:
+    flat = words.reshape(words.size)
     for begin in range(0, words.shape[0], 1024):
         end = min(begin + 1024, words.shape[0])
         for k in range(words.shape[1]):
-            part = words[begin:end, k]
             a, b = out[places[4 * k], begin:end], out[places[4 * k + 1], begin:end]
             c, d = out[places[4 * k + 2], begin:end], out[places[4 * k + 3], begin:end]
-            for pixel in range(part.size):
-                word = part[pixel]
-                a[pixel] = np.uint16(word)
-                b[pixel] = np.uint16(word >> np.uint64(16))
-                c[pixel] = np.uint16(word >> np.uint64(32))
-                d[pixel] = np.uint16(word >> np.uint64(48))
+            if words.shape[1] == 1:  # without a stride the loop becomes one of vectors
+                _split_4(flat[begin:end], a, b, c, d)
+            else:
+                _split_4(words[begin:end, k], a, b, c, d)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _split_4(words: Any, a: Any, b: Any, c: Any, d: Any) -> None:
+    for n in range(words.size):
+        word = words[n]
+        a[n] = np.uint16(word)
+        b[n] = np.uint16(word >> np.uint64(16))
+        c[n] = np.uint16(word >> np.uint64(32))
+        d[n] = np.uint16(word >> np.uint64(48))
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _part_by_2(words: NDArray[Any], places: NDArray[np.intp], out: NDArray[Any], bits: Any) -> None:
+    flat = words.reshape(words.size)
     for begin in range(0, words.shape[0], 1024):
         end = min(begin + 1024, words.shape[0])
         for k in range(words.shape[1]):
-            part = words[begin:end, k]
             a, b = out[places[2 * k], begin:end], out[places[2 * k + 1], begin:end]
-            for pixel in range(part.size):
-                word = part[pixel]
-                a[pixel] = word
-                b[pixel] = word >> bits
+            if words.shape[1] == 1:
+                _split_2(flat[begin:end], a, b, bits)
+            else:
+                _split_2(words[begin:end, k], a, b, bits)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _split_2(words: Any, a: Any, b: Any, bits: Any) -> None:
+    for n in range(words.size):
+        word = words[n]
+        a[n] = word
+        b[n] = word >> bits
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
