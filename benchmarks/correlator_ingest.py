@@ -3,7 +3,8 @@
 Beside it, on the same machine: a copy of the reading loop of the process server of 2024 (255 bytes a call, hex text
 appended to a string, a search for "93"), with a small payload and extrapolated by its length, which flatters it: its
 cost grows faster; and ``recv_into`` alone, which no server can beat.
-Run with ``python -m benchmarks correlator_ingest``, or shorter with ``python -m benchmarks.correlator_ingest GULPS``.
+Run with ``python -m benchmarks correlator_ingest``, or with
+``python -m benchmarks.correlator_ingest GULPS RATE``: fewer of them, or in real time (1).
 """
 
 from __future__ import annotations
@@ -54,27 +55,27 @@ class Station:
         self.has_begun.set()
 
 
-def run(gulps: int = GULPS) -> list[Figure]:
+def run(gulps: int = GULPS, rate: float = RATE) -> list[Figure]:
     """Loss, and the processor time of a gulp."""
-    lost, seconds = asyncio.run(_ours(gulps))
+    lost, seconds = asyncio.run(_ours(gulps, rate))
     share = 100.0 * seconds / NodeSettings().gulp_s
     old = _received(_old_loop, PEER_BYTES) * GULP_BYTES / PEER_BYTES
     plain = _received(_plain_loop, 8 * SUB_BAND_BYTES) * SHAPE.channels / 8
-    rate = RATE * GULP_BYTES / NodeSettings().gulp_s / 1e6
+    megabytes = rate * GULP_BYTES / NodeSettings().gulp_s / 1e6
     return [
-        Figure(f"ingest: sub-bands lost of {gulps} gulps at {rate:.0f} MB/s", lost, "", below=1.0),
+        Figure(f"ingest: sub-bands lost of {gulps} gulps at {megabytes:.0f} MB/s", lost, "", below=1.0),
         Figure("ingest: share of a core, 16 nodes in real time", share, "%", below=40.0),
         Figure("ingest: processor time of a gulp (peer: the loop of 2024)", seconds, "s", old, at_least=50.0),
         Figure("ingest: processor time of a gulp (peer: recv_into alone)", seconds, "s", plain),
     ]
 
 
-async def _ours(gulps: int) -> tuple[int, float]:
+async def _ours(gulps: int, rate: float) -> tuple[int, float]:
     """Sub-bands that were lost, and processor seconds of a gulp."""
     station = Station()
     service = IngestService(station, IngestSettings(listen=(Listening("127.0.0.1", 0),)))
     await service.start()
-    nodes = multiprocessing.get_context("spawn").Process(target=_send, args=(service.endpoints[0], gulps))
+    nodes = multiprocessing.get_context("spawn").Process(target=_send, args=(service.endpoints[0], gulps, rate))
     nodes.start()
     # The first gulp takes memory for the first time; it is not counted.
     await asyncio.wait_for(station.has_begun.wait(), 60.0)
@@ -88,8 +89,8 @@ async def _ours(gulps: int) -> tuple[int, float]:
     return gulps * SHAPE.channels - station.sub_bands, seconds / max(1.0, counted)
 
 
-def _send(server: str, gulps: int) -> None:
-    settings = NodeSettings(server=server, gulps=gulps, rate=RATE, behind_gulps=1e9)
+def _send(server: str, gulps: int, rate: float) -> None:
+    settings = NodeSettings(server=server, gulps=gulps, rate=rate, behind_gulps=1e9)
     sent = asyncio.run(simulate(settings))
     print(f"nodes: {sent}", file=sys.stderr)
 
@@ -134,5 +135,5 @@ def _plain_loop(connection: socket.socket, nbytes: int) -> None:
 
 if __name__ == "__main__":
     print(HEADER)
-    for figure in run(int(sys.argv[1]) if len(sys.argv) > 1 else GULPS):
+    for figure in run(*(kind(word) for kind, word in zip((int, float), sys.argv[1:], strict=False))):
         print(figure.line())

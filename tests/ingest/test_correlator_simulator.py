@@ -86,7 +86,7 @@ def test_a_point_source_has_the_width_that_is_set():
     sky = Sky(NodeSettings(**(QUICK | {"sigma": 1e-6, "pulse_every_s": 3.0, "fwhm_px": 4.0, "snr_least": 20.0})))
     pulse = sky.pulse(0)
     gulp = int(pulse.arrival // 10)
-    image = np.max([sky.image(each, 3) for each in (gulp, gulp + 1)], axis=(0, 3))
+    image = np.max([np.concatenate(sky.image(each, 3)) for each in (gulp, gulp + 1)], axis=(0, 3))
     middle = image[pulse.y, pulse.x]
     assert image[pulse.y + 2, pulse.x] == pytest.approx(middle / 2, rel=0.2)
     assert image[pulse.y, pulse.x - 2] == pytest.approx(middle / 2, rel=0.2)
@@ -95,11 +95,12 @@ def test_a_point_source_has_the_width_that_is_set():
 def test_interference_is_everywhere_at_once():
     sky = Sky(NodeSettings(**(QUICK | {"rfi_every_s": 1.34, "rfi_sigma": 8.0})))
     for node in range(4):
-        spread = np.std(sky.image(3, node), axis=(0, 1))
+        (image,) = sky.image(3, node)
+        spread = np.std(image, axis=(0, 1))
         # A cosine of 8 sigma has 5.7 of them, with the noise 5.8.
         assert np.max(spread) == pytest.approx(5.8, rel=0.1)
         assert np.sum(spread > 2.0) == 1
-    assert len({int(np.argmax(np.std(sky.image(3, node), axis=(0, 1)))) for node in range(4)}) == 1
+    assert len({int(np.argmax(np.std(sky.image(3, node)[0], axis=(0, 1)))) for node in range(4)}) == 1
 
 
 def test_faults_are_seen_by_the_ingest():

@@ -132,10 +132,10 @@ class SimulatedNode:
         settings, fault = self._settings, self._sky.fault(gulp, sub_band)
         if sub_band in settings.missing_nodes or fault < settings.missing_share:
             return
-        image = self._sky.image(gulp, sub_band)
+        image = [part.reshape(-1).view(np.uint8).data for part in self._sky.image(gulp, sub_band)]
         pointing = (settings.uv_diag_m, settings.dec_deg) if settings.pointing else ()
         name = MessageName(None if settings.one_client else sub_band, isot, *pointing)
-        body: list[bytes | memoryview] = [self._header, np.ascontiguousarray(image).reshape(-1).view(np.uint8).data]
+        body: list[bytes | memoryview] = [self._header, *image]
         for _ in range(2 if fault > 1.0 - settings.duplicate_share else 1):
             try:
                 delivery = await self._client.put(name, body)

@@ -59,23 +59,32 @@ class Sky:
         self._noise = (np.rint(noise) if self.dtype.kind == "i" else noise).astype(self.dtype)
         self._source = _point_source(settings.fwhm_px)
 
-    def image(self, gulp: int, node: int) -> NDArray[np.generic]:
-        """What a node sends of a gulp; axes (y, x, sample); not to be written to."""
+    def image(self, gulp: int, node: int) -> list[NDArray[np.generic]]:
+        """What a node sends of a gulp, in parts, one below the other, so that rows without a pulse are not copied.
+
+        Returns:
+            Axes (y, x, sample) each; not to be written to.
+        """
         settings = self._settings
         places = (len(self._noise) - settings.size) // APART_ROWS + 1
         row = int(self._random(_OFFSETS, gulp).permutation(places)[node]) * APART_ROWS
-        image = self._noise[row : row + settings.size]
-        added = [*self._pulses_in(gulp)]
-        ripple = self._ripple(gulp)
-        if not added and ripple is None:
-            return image
-        image = image.astype(np.float64)
-        for pulse in added:
-            self._add(image, pulse, gulp, node)
+        noise = self._noise[row : row + settings.size]
+        pulses, ripple = self._pulses_in(gulp), self._ripple(gulp)
+        if not pulses and ripple is None:
+            return [noise]
+        half = len(self._source) // 2
+        top = 0 if ripple is not None else max(0, min(pulse.y for pulse in pulses) - half)
+        bottom = settings.size if ripple is not None else max(pulse.y for pulse in pulses) + half + 1
+        seen = noise[top:bottom].astype(np.float64)
+        for pulse in pulses:
+            self._add(seen, top, pulse, gulp, node)
         if ripple is not None:
             sample, pattern = ripple
-            image[:, :, sample] += pattern
-        return (np.rint(image) if self.dtype.kind == "i" else image).astype(self.dtype)
+            seen[:, :, sample] += pattern
+        if self.dtype.kind == "i":
+            np.rint(seen, out=seen)
+        parts = [noise[:top], seen.astype(self.dtype, copy=False), noise[bottom:]]
+        return [part for part in parts if len(part)]
 
     def pulse(self, number: int) -> SkyPulse:
         """A pulse of all time; 0 is the first."""
@@ -124,15 +133,16 @@ class Sky:
         found = [self.pulse(number) for number in numbers]
         return [each for each in found if begin - each.width < each.arrival < end + self._lead]
 
-    def _add(self, image: NDArray[np.float64], pulse: SkyPulse, gulp: int, node: int) -> None:
+    def _add(self, rows: NDArray[np.float64], top: int, pulse: SkyPulse, gulp: int, node: int) -> None:
+        """Add a pulse to rows of an image, the first of which is ``top``."""
         samples = self._settings.samples
         times = dispersed_pulse(self._band, pulse.dm, pulse.width, pulse.arrival - gulp * samples, samples)[node]
         half = len(self._source) // 2
-        top, left = pulse.y - half, pulse.x - half
-        rows = slice(max(0, top), min(self._settings.size, pulse.y + half + 1))
-        columns = slice(max(0, left), min(self._settings.size, pulse.x + half + 1))
-        seen = self._source[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-        image[rows, columns] += pulse.amplitude * seen[..., np.newaxis] * times
+        y, x = pulse.y - half, pulse.x - half
+        ys = slice(max(0, top, y), min(self._settings.size, pulse.y + half + 1))
+        xs = slice(max(0, x), min(self._settings.size, pulse.x + half + 1))
+        seen = self._source[ys.start - y : ys.stop - y, xs.start - x : xs.stop - x]
+        rows[ys.start - top : ys.stop - top, xs] += pulse.amplitude * seen[..., np.newaxis] * times
 
     def _ripple(self, gulp: int) -> tuple[int, NDArray[np.float64]] | None:
         """Interference from the ground: sample and image."""
