@@ -83,6 +83,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "daq": _module("daq"),
     "daq_decode": _module("daq_decode"),
     "correlator_ingest": _module("correlator_ingest"),
+    "ccd_archon": _module("ccd_archon"),
     "ccd_images": _module("ccd_images"),
 }
 
