@@ -66,7 +66,7 @@ def test_an_archon_takes_images_of_all_types(tmp_path: Path) -> None:
                 header = file[0].header
                 assert header["CONTROLR"] == "Archon"
                 assert header["EXPTIME"] == pytest.approx(seconds, abs=0.05)
-                assert header["CCDTEMP1"] < 0.0
+                assert -150.0 < header["CCDTEMP1"] < 25.0
         # 10 000 e-/s at 1.5 e-/adu.
         assert means["flat"] == pytest.approx(10_000 * 0.1 / 1.5, rel=0.25)
         assert abs(means["zero"]) < 5.0 and abs(means["dark"]) < 5.0
