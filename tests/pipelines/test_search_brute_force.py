@@ -124,9 +124,7 @@ def test_results_do_not_depend_on_sub_images(rows: int, columns: int, threads: i
 def test_the_strongest_voxels_are_kept() -> None:
     sky = Sky(SIZE)
     gulps = [sky.gulp() for _ in range(3)]
-    everything, few = (
-        Search(BAND, TRIALS, SearchSettings(threshold=1.0, most_voxels=most)) for most in (10**9, 10)
-    )
+    everything, few = (Search(BAND, TRIALS, SearchSettings(threshold=1.0, most_voxels=most)) for most in (10**9, 10))
     for gulp in gulps:
         whole, kept = everything(gulp, ALL), few(gulp, ALL)
     assert len(kept.voxels) == 10

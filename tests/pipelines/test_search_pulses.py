@@ -1,7 +1,8 @@
-"""What the search recovers of pulses: at their trial and pixel, at any phase, over borders, and with channels missing."""
+"""What the search recovers of pulses: at and between trials, over borders of gulps, and with channels missing."""
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -14,10 +15,10 @@ from devices.pipelines.search.search import Search
 from devices.pipelines.search.settings import SearchSettings
 from tests.support.search_sky import ALL, BAND, SAMPLES, TRIALS, Sky, add_pulse, point
 
-SIZE = (52, 61)
+SIZE = (37, 47)
 PSF = gaussian_psf(BAND, 11)
 #: Centre, beside two corners, at a border and away from all; a source at the edge is seen by half.
-PLACES = [(26, 30), (1, 1), (50, 59), (0, 40), (12, 15)]
+PLACES = [(18, 23), (1, 1), (35, 45), (0, 30), (9, 11)]
 
 
 def optimum(source: NDArray[np.float32], height: float, width: float) -> float:
@@ -26,7 +27,11 @@ def optimum(source: NDArray[np.float32], height: float, width: float) -> float:
 
 
 def searched(search: Search, gulps: list[NDArray[np.float32]]) -> list[SearchResult]:
-    return [search(gulp, ALL) for gulp in gulps]
+    """Search some gulps and leave the constant sky as it was: the next pulse at the place is as new as the first."""
+    baseline = copy.deepcopy(search._baseline)
+    results = [search(gulp, ALL) for gulp in gulps]
+    search._baseline = baseline
+    return results
 
 
 def trial_of(result: SearchResult, y: int, x: int) -> tuple[int, int, int]:
@@ -35,12 +40,12 @@ def trial_of(result: SearchResult, y: int, x: int) -> tuple[int, int, int]:
 
 def test_a_pulse_is_found_at_its_trial_pixel_and_sample() -> None:
     sky = Sky(SIZE, seed=11)
-    search = sky.warmed(Search(BAND, TRIALS, psf=PSF), 10)
+    search = sky.warmed(Search(BAND, TRIALS, psf=PSF), 20)
     sources = [point(PSF, SIZE, *place) for place in PLACES]
     fractions = {width: [] for width in TRIALS.widths}
     for k, dm in enumerate(TRIALS.dms):
-        for w, width in enumerate(TRIALS.widths):
-            gulps, strength, start = [sky.gulp(), sky.gulp()], (15.0, 50.0)[(k + w) % 2], SAMPLES + 8 - (k + w) % 8
+        for w, width in list(enumerate(TRIALS.widths))[k % 2 :: 2]:
+            gulps, strength, start = [sky.gulp(), sky.gulp()], (8.0, 15.0, 50.0)[(k // 2 + w) % 3], SAMPLES + 8 - (k + w) % 8
             best = []
             for source in sources:
                 height = strength / optimum(source, 1.0, width)
@@ -52,8 +57,9 @@ def test_a_pulse_is_found_at_its_trial_pixel_and_sample() -> None:
                 peak = result.snr[near]
                 at = np.unravel_index(np.argmax(peak), peak.shape)
                 found = (near[0].start + at[0], near[1].start + at[1])
-                # Noise moves the peak of a weak pulse: FWHM / (2 S/N) = 0.1 px at 15 sigma.
-                assert max(abs(found[0] - y), abs(found[1] - x)) <= (0 if strength > 20.0 else 1), (k, w, y, x)
+                if strength > 10.0:
+                    # Noise moves the peak of a weak pulse by FWHM / (2 S/N): 0.1 px at 15 sigma.
+                    assert max(abs(found[0] - y), abs(found[1] - x)) <= (0 if strength > 20.0 else 1), (k, w, y, x)
                 fractions[width].append(result.snr[y, x] / of_filter)
                 if strength > 20.0:
                     found_k, found_w, sample = trial_of(result, y, x)
@@ -61,17 +67,16 @@ def test_a_pulse_is_found_at_its_trial_pixel_and_sample() -> None:
                     assert abs(sample - (start - SAMPLES)) <= 1
                     # The first trials differ by less than a sample of delay.
                     assert abs(BAND.lead_samples(TRIALS.dms[found_k])[0] - BAND.lead_samples(dm)[0]) < 1.1
+    # What is lost is the interpolation between two samples: a third of the energy of width 1.
+    bounds = {1: 0.80, 2: 0.88, 4: 0.93, 8: 0.96, 16: 0.97}
     for width, of_width in fractions.items():
-        # What is lost is the interpolation between two samples, most of it at width 1; the noise is 0.02 to 0.07.
-        assert np.mean(of_width) > (0.97 if width >= 8 else 0.85), width
-    strong = {w: np.array(values)[[n for n in range(80) if ((n // 5) + TRIALS.widths.index(w)) % 2]] for w, values in fractions.items()}
-    for width, of_width in strong.items():
-        assert of_width.min() > (0.97 if width >= 8 else 0.80) - 3.5 / 50.0, width
+        assert np.mean(of_width) > bounds[width], width
+    assert np.mean(list(fractions.values())) > 0.93
 
 
 def test_pulses_between_trials_are_found() -> None:
     random, sky = np.random.default_rng(6), Sky(SIZE, seed=12)
-    search = sky.warmed(Search(BAND, TRIALS, psf=PSF), 10)
+    search = sky.warmed(Search(BAND, TRIALS, psf=PSF), 20)
     fractions, errors = [], []
     for _ in range(20):
         gulps = [sky.gulp(), sky.gulp()]
@@ -115,21 +120,20 @@ def test_high_frequencies_lead() -> None:
 def test_no_border_of_gulps_costs_or_doubles_a_pulse(width: int) -> None:
     dm, place = TRIALS.dms[10], (7, 12)
     sky = Sky((15, 19), seed=14)
-    search = sky.warmed(Search(BAND, TRIALS), 12)
+    search = sky.warmed(Search(BAND, TRIALS), 60)
     source = np.zeros((16, 15, 19), np.float32)
     source[:, place[0], place[1]] = 1.0
     recovered = []
     for start in range(-20, 25):
-        gulps = [sky.gulp() for _ in range(4)]
-        # A pulse that starts before the second gulp, or ends in the third.
-        add_pulse(gulps, source, 1000.0 / math.sqrt(16 * width), dm, width, SAMPLES + start)
+        gulps = [sky.gulp() for _ in range(5)]
+        begins = 2 * SAMPLES + start
+        add_pulse(gulps, source, 1000.0 / math.sqrt(16 * width), dm, width, begins)
         results = searched(search, gulps)
-        strongest = max(range(4), key=lambda index: results[index].snr[place])
-        ends = SAMPLES + start + width - 1
-        assert strongest == ends // SAMPLES
+        strongest = max(range(5), key=lambda index: results[index].snr[place])
+        assert strongest == (begins + width - 1) // SAMPLES
         k, w, sample = trial_of(results[strongest], *place)
         assert (k, TRIALS.widths[w]) == (10, width)
-        assert sample + strongest * SAMPLES == SAMPLES + start
+        assert sample + strongest * SAMPLES == begins
         recovered.append(results[strongest].snr[place])
     assert np.ptp(recovered) < 0.01 * np.mean(recovered)
     assert np.mean(recovered) > 900.0

@@ -58,5 +58,3 @@ def add_pulse(
     for index, gulp in enumerate(gulps):
         part = series[:, SAMPLES * index : SAMPLES * (index + 1)]
         gulp += (part[:, :, None, None] * source[:, None]).astype(np.float32)
-
-

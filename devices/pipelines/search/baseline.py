@@ -12,6 +12,8 @@ from devices.pipelines.search.drift import Shift, interpolated, shifted
 
 #: A gulp moves the baseline by so many times the noise of its mean at most.
 CLIP: Final = 3.0
+#: A gulp's mean that is farther off is no noise: of a million, one is by chance.
+OUTLYING: Final = 5.0
 
 
 class Baseline:
@@ -85,7 +87,7 @@ class Baseline:
     def _restart(self, channel: int, means: NDArray[np.float32], sigma: float) -> None:
         """Where there was no baseline, or where the sky differs for longer than a pulse, the gulp's mean is one."""
         level, variance, outlying = self._level[channel], self._variance[channel], self._outlying[channel]
-        far = np.abs(means - level) > CLIP * sigma * np.sqrt(variance + 1.0 / self._samples)
+        far = np.abs(means - level) > OUTLYING * sigma * np.sqrt(variance + 1.0 / self._samples)
         outlying += far
         outlying *= far
         new = (outlying >= self._lag + 2) | np.isnan(level)

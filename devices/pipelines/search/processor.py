@@ -71,7 +71,7 @@ class ProcessorEngine(Engine):
         power = np.zeros(self.shape[2:], np.float32)
         for channel in np.flatnonzero(weight):
             images = self._filtered[slot, channel]
-            power += np.float32(weight[channel] ** 2) * np.mean(images * images, axis=0)
+            np.add(power, np.float32(weight[channel] ** 2) * np.mean(images * images, axis=0), out=power)
         return power
 
     def search(
