@@ -200,7 +200,7 @@ class CorrelatorServer(CorrelatorReadings):
         self,
         run: Operation,
         snr: Annotated[float, Argument(unit="sigma", limits=(1.0, 10_000.0), doc="That the search should find")] = 20.0,
-        dm: Annotated[float, Argument(unit="pc/cm3", limits=(0.0, 1e5))] = 500.0,
+        dm: Annotated[float, Argument(unit="pc/cm3", limits=(0.0, 1e4))] = 500.0,
         width: Annotated[float, Argument(limits=(0.1, 256.0), doc="Samples")] = 2.0,
         y: Annotated[int, Argument(unit="px", doc="-1: the middle")] = -1,
         x: Annotated[int, Argument(unit="px", doc="-1: the middle")] = -1,
