@@ -136,16 +136,19 @@ def _part(stream: NDArray[Any], places: NDArray[np.intp], out: NDArray[Any]) -> 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _part_by_4(words: NDArray[np.uint64], places: NDArray[np.intp], out: NDArray[np.uint16]) -> None:
-    flat = words.reshape(words.size)
+    flat, room = words.reshape(words.size), np.empty(1024, words.dtype)
     for begin in range(0, words.shape[0], 1024):
         end = min(begin + 1024, words.shape[0])
         for k in range(words.shape[1]):
             a, b = out[places[4 * k], begin:end], out[places[4 * k + 1], begin:end]
             c, d = out[places[4 * k + 2], begin:end], out[places[4 * k + 3], begin:end]
-            if words.shape[1] == 1:  # without a stride the loop becomes one of vectors
+            # Words without others between them are split by vectors.
+            if words.shape[1] == 1:
                 _split_4(flat[begin:end], a, b, c, d)
             else:
-                _split_4(words[begin:end, k], a, b, c, d)
+                for n in range(end - begin):
+                    room[n] = words[begin + n, k]
+                _split_4(room[: end - begin], a, b, c, d)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -160,7 +163,7 @@ def _split_4(words: Any, a: Any, b: Any, c: Any, d: Any) -> None:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _part_by_2(words: NDArray[Any], places: NDArray[np.intp], out: NDArray[Any], bits: Any) -> None:
-    flat = words.reshape(words.size)
+    flat, room = words.reshape(words.size), np.empty(1024, words.dtype)
     for begin in range(0, words.shape[0], 1024):
         end = min(begin + 1024, words.shape[0])
         for k in range(words.shape[1]):
@@ -168,7 +171,9 @@ def _part_by_2(words: NDArray[Any], places: NDArray[np.intp], out: NDArray[Any],
             if words.shape[1] == 1:
                 _split_2(flat[begin:end], a, b, bits)
             else:
-                _split_2(words[begin:end, k], a, b, bits)
+                for n in range(end - begin):
+                    room[n] = words[begin + n, k]
+                _split_2(room[: end - begin], a, b, bits)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
