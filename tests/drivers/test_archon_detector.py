@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from devices.core.errors import ConfigurationError
 from devices.simulators.archon import ArchonSettings, run
 from devices.simulators.archon.detector import Axis, Detector, Window, frame_of
+from devices.simulators.archon.sky import make_sky
 
 COLD = -140.0
 
 
 def detector(taps: int = 1, **options: object) -> Detector:
     options = {"columns": 160, "rows": 90, "prescan": 0, "cosmic_rays_mpix_h": 0.0} | options
-    return Detector(ArchonSettings.of(options), taps)
+    settings = ArchonSettings.of(options)
+    return Detector(settings, taps, make_sky(settings))
 
 
 def whole(device: Detector, overscan: int = 40) -> Window:

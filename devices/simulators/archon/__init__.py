@@ -1,7 +1,7 @@
 """A simulated STA Archon CCD controller: ``ArchonSimulator`` for tests, ``run`` for a process of its own.
 
-``memory`` is its configuration, ``timing`` plays the timing script, ``detector`` is the CCD with its light and noise,
-``frames`` are the frame buffers, ``housekeeping`` is power and temperatures, ``commands`` says what each command does,
+``memory`` is its configuration, ``timing`` plays the timing script, ``sky`` is the light, ``detector`` the CCD with its
+noise, ``frames`` are the frame buffers, ``housekeeping`` is power and temperatures, ``commands`` says what each command does,
 ``simulator`` holds the sockets, ``settings`` are the options and the faults.
 """
 

@@ -15,6 +15,7 @@ from devices.simulators.archon.frames import FrameBuffers, framed
 from devices.simulators.archon.housekeeping import HEATER_SLOT, NOT_CONFIGURED, Housekeeping
 from devices.simulators.archon.memory import ConfigurationMemory
 from devices.simulators.archon.settings import ArchonSettings, Faults
+from devices.simulators.archon.sky import make_sky
 from devices.simulators.archon.timing import Exposure, TimingCore
 
 PROGRESS_S = 0.01
@@ -41,6 +42,7 @@ class ArchonController:
         self.housekeeping = Housekeeping(settings, self.faults, self.memory)
         self.commands: list[str] = []
         self._detector: Detector | None = None
+        self._sky: asyncio.Future[NDArray[np.float32]] | None = None
         self._exact: dict[str, Callable[[], str]] = {
             "SYSTEM": lambda: self.housekeeping.system,
             "STATUS": lambda: self.housekeeping.status,
@@ -74,10 +76,14 @@ class ArchonController:
         ]
 
     def start(self) -> None:
+        # Made at once: what is asked first does not wait for it.
+        self._sky = asyncio.ensure_future(asyncio.to_thread(make_sky, self.settings))
         self.timing.start()
 
     def close(self) -> None:
         self.timing.stop()
+        if self._sky is not None:
+            self._sky.cancel()
         self.housekeeping.close()
 
     def answer(self, command: str) -> str | None:
@@ -198,10 +204,12 @@ class ArchonController:
     # Frames
 
     async def prepare(self) -> None:
-        """Make sky and noise for the configuration, so that no frame has to wait for them."""
+        """Make the detector for the configuration, so that no frame has to wait for it."""
         taps = len(self.memory.taps)
         if taps and (self._detector is None or self._detector.taps != taps):
-            self._detector = await asyncio.to_thread(Detector, self.settings, taps)
+            assert self._sky is not None, "not started"
+            sky = await asyncio.shield(self._sky)
+            self._detector = await asyncio.to_thread(Detector, self.settings, taps, sky)
 
     def _window(self) -> Window:
         value = self.timing.value

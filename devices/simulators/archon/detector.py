@@ -60,22 +60,23 @@ class Detector:
 
     Args:
         taps: their number.
+        sky: of `make_sky`.
     """
 
-    def __init__(self, settings: ArchonSettings, taps: int) -> None:
+    def __init__(self, settings: ArchonSettings, taps: int, sky: NDArray[np.float32]) -> None:
         self.settings = settings
         self.taps = taps
         self._across, self._up = (taps, 1) if taps < 4 or taps % 2 else (taps // 2, 2)
         self._random = np.random.default_rng(settings.seed)
         self._noise = self._random.standard_normal(TILE, np.float32)
         self._bias = settings.bias_adu * (1.0 + 0.02 * self._random.standard_normal(taps))
-        self._light = [self._prescanned(light) for light in self._tap_light()]
+        self._light = self._tap_light(sky)
 
     @property
     def tap_shape(self) -> tuple[int, int]:
         """Rows and columns of one tap, its prescan included."""
         rows, columns = self._light[0].shape
-        return rows, columns
+        return rows, columns + self.settings.prescan
 
     def image(
         self,
@@ -131,7 +132,7 @@ class Detector:
             if y1 <= y0:
                 continue
             top, bottom = row + (y0 - y) * lb, row + (y1 - y) * lb
-            for x, column, columns in window.pixels.parts(light.shape[1]):
+            for x, column, columns in window.pixels.parts(light.shape[1], -self.settings.prescan):
                 electrons = light[top:bottom, column : column + columns * pb] * seconds[top:bottom, np.newaxis]
                 electrons += np.float32(dark)
                 np.minimum(electrons, np.float32(self.settings.full_well_e), out=electrons)
@@ -173,61 +174,15 @@ class Detector:
             hit = frame[y[inside], x[inside]]
             frame[y[inside], x[inside]] = np.minimum(hit + adu, 65535.0).astype(np.uint16)
 
-    def _tap_light(self) -> list[NDArray[np.float32]]:
-        """Electrons per second of each tap's pixels, in its order of reading: from its own corner of the detector."""
-        settings = self.settings
-        rows, columns = settings.rows // self._up, settings.columns // self._across
-        if settings.scene in ("dark", "test"):
-            return [np.zeros((rows, columns), np.float32)] * self.taps
-        whole = self._flat() if settings.scene == "flat" else self._stars()
+    def _tap_light(self, sky: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """What falls onto each tap, as views in its order of reading: from its own corner of the detector."""
+        rows, columns = sky.shape[0] // self._up, sky.shape[1] // self._across
         found = []
         for tap in range(self.taps):
             row, column = divmod(tap, self._across)
-            part = whole[row * rows : (row + 1) * rows, column * columns : (column + 1) * columns]
-            part = part[:: -1 if row else 1, :: -1 if column % 2 else 1]
-            found.append(np.ascontiguousarray(part))
+            part = sky[row * rows : (row + 1) * rows, column * columns : (column + 1) * columns]
+            found.append(part[:: -1 if row else 1, :: -1 if column % 2 else 1])
         return found
-
-    def _prescanned(self, light: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.pad(light, ((0, 0), (self.settings.prescan, 0))) if self.settings.prescan else light
-
-    def _flat(self) -> NDArray[np.float32]:
-        """An even light with vignetting, and pixels that differ by 1 %."""
-        settings = self.settings
-        y = np.linspace(-1.0, 1.0, settings.rows, dtype=np.float32)[:, np.newaxis]
-        x = np.linspace(-1.0, 1.0, settings.columns, dtype=np.float32)
-        vignetting = np.float32(1) - np.float32(0.05) * (x * x + y * y)
-        light: NDArray[np.float32] = np.float32(settings.flat_e_s) * vignetting
-        response = np.resize(self._noise, light.shape)
-        response *= np.float32(0.01)
-        response += np.float32(1.0)
-        light *= response
-        light.clip(0.0, None, out=light)
-        return light
-
-    def _stars(self) -> NDArray[np.float32]:
-        settings = self.settings
-        # Of its own seed, so that the sky is the same however many amplifiers look at it.
-        random = np.random.default_rng((settings.seed, 1))
-        rows, columns = settings.rows, settings.columns
-        sky = np.full((rows, columns), settings.sky_e_s, np.float32)
-        sigma = settings.fwhm_px / 2.3548
-        reach = math.ceil(5 * sigma)
-        number = round(settings.stars_per_mpix * rows * columns / 1e6)
-        places = zip(
-            random.uniform(0, rows, number),
-            random.uniform(0, columns, number),
-            # Each magnitude fainter has some 2.5 times as many stars.
-            2000.0 * random.uniform(1e-3, 1.0, number) ** -1.0,
-            strict=True,
-        )
-        for y, x, flux_e_s in places:
-            y0, x0 = max(0, int(y) - reach), max(0, int(x) - reach)
-            y1, x1 = min(rows, int(y) + reach + 1), min(columns, int(x) + reach + 1)
-            dy = np.exp(-0.5 * ((np.arange(y0, y1) + 0.5 - y) / sigma) ** 2)
-            dx = np.exp(-0.5 * ((np.arange(x0, x1) + 0.5 - x) / sigma) ** 2)
-            sky[y0:y1, x0:x1] += (flux_e_s / (2 * math.pi * sigma**2) * np.outer(dy, dx)).astype(np.float32)
-        return sky
 
 
 def test_pattern(tap: int, lines: int, pixels: int) -> NDArray[np.uint16]:
