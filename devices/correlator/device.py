@@ -284,6 +284,7 @@ class CorrelatorServer(CorrelatorReadings):
     def found(self, gulp: Gulp, found: Found) -> None:
         """The engine tells what the search of a gulp gave."""
         self.show_gulp(gulp, found)
+        self.set_fault("results", found.problem)
         for injection in self.injected.found(found):
             self.injection_recovered.publish(injection.recovered)
             self.injection_candidate.publish(injection.candidate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,8 @@ from devices.correlator.job import Cutout, Found, Injected, Job
 from devices.correlator.line import BASE, Line, Optics, Pictures, lines_of
 from devices.correlator.plan import Plan
 from devices.correlator.properties import CorrelatorProperties
-from devices.drivers.candidate_files import Retention, write_candidate
+from devices.correlator.writing import Writing
+from devices.drivers.candidate_files import PRODUCTS, Retention, write_candidate
 from devices.drivers.candidate_names import CandidateNames
 from devices.drivers.candidate_record import CandidateContext
 from devices.pipelines.candidates.candidate import Candidate
@@ -31,6 +33,8 @@ from devices.pipelines.candidates.group import Group, SamePulse, SideLobes, over
 from devices.pipelines.search.result import SearchResult
 from devices.pipelines.search.weights import Weights
 
+#: Products of a candidate when there is no time for its picture.
+WITHOUT_PICTURE: Final = tuple(product for product in PRODUCTS if product != "png")
 #: A pulse is remembered for so many gulps, to be known again.
 MEMORY_GULPS: Final = 9.0
 KEPT_AMPLITUDES: Final = 32
@@ -71,6 +75,7 @@ class Finder:
         self._folder = Path(given.results) if given.results else None
         self._names = _Names() if self._folder is None else CandidateNames(self._folder)
         self._retention = Retention(given.most_candidates, int(given.most_gigabytes * 1e9))
+        self._writing = Writing()
         self._isot = ""
         lobes = SideLobes(self._optics.psf, given.nchans, given.spacefilter)
         self._deduplicator = Deduplicator(
@@ -130,10 +135,16 @@ class Finder:
             complete=base.complete,
             injected=tuple(injected),
             saved=saved,
+            problem=self._writing.problem,
             seconds=clock.seconds(),
         )
 
     def close(self) -> None:
+        """End the threads; what is to be written is written first."""
+        self._writing.close()
+        self._close_lines()
+
+    def _close_lines(self) -> None:
         for line in self._lines:
             line.close()
 
@@ -141,7 +152,7 @@ class Finder:
         """Search as the job's plan says; other trials begin anew."""
         before, self._plan = self._plan, job.plan
         if before is None or before.trials != job.plan.trials:
-            self.close()
+            self._close_lines()
             self._lines = lines_of(self._given, self._band, job.plan, self._optics)
             self._excess = np.ones((1, 1))
         for line in self._lines:
@@ -284,10 +295,11 @@ class Finder:
         if self._folder is None:
             return
         for report in reports:
+            products = PRODUCTS if self._writing.has_time else WITHOUT_PICTURE
             context = self._context(report, job, base)
-            write_candidate(self._folder, report.candidate, report.cut.cutout, report.cut.sweep, context)
+            self._writing.put(partial(self._write_one, self._folder, report, context, products))
         if reports:
-            self._retention.apply(self._folder)
+            self._writing.put(partial(self._retire, self._folder))
         given = self._given
         maps: dict[str, NDArray[Any]] = {}
         if given.savesearch:
@@ -298,6 +310,13 @@ class Finder:
             folder = self._folder / MAPS
             folder.mkdir(parents=True, exist_ok=True)
             np.savez_compressed(folder / f"{_file_name(job.gulp)}.npz", allow_pickle=False, **maps)
+
+    @staticmethod
+    def _write_one(folder: Path, report: _Report, context: CandidateContext, products: tuple[str, ...]) -> None:
+        write_candidate(folder, report.candidate, report.cut.cutout, report.cut.sweep, context, products)
+
+    def _retire(self, folder: Path) -> None:
+        self._retention.apply(folder)
 
     def _context(self, report: _Report, job: Job, base: SearchResult) -> CandidateContext:
         candidate, line, gulp = report.candidate, report.line, job.gulp

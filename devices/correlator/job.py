@@ -80,6 +80,8 @@ class Found:
         channel_sigma: noise of each channel; NaN: missing; axis: channel.
         voxels: over the threshold; cut: how many more there were than may be.
         complete: whether the gulp before was there.
+        saved: path of the cube, where it was to be written.
+        problem: why results cannot be written; "": they can.
         seconds: stage -> how long it took, s; "total" is all of it.
     """
 
@@ -95,4 +97,5 @@ class Found:
     complete: bool
     injected: tuple[Injected, ...]
     saved: str
+    problem: str
     seconds: Mapping[str, float]

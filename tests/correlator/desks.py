@@ -38,6 +38,7 @@ class SlowDesk:
             complete=job.follows,
             injected=(),
             saved="",
+            problem="",
             seconds={"total": self._seconds},
         )
 

@@ -132,6 +132,8 @@ def test_a_pulse_of_the_nodes_becomes_a_candidate_with_its_pictures_and_files(se
         assert device.memory_bound.value == pytest.approx(5 * 16 * 25 * 48 * 48 * 4 / 1e6)
         await until(lambda: "gulps are searched" in device.status, "it says so")
         folder = server.folder / "candidates" / isot
+        # The record is written last.
+        await until(lambda: (folder / f"{best['name']}.json").exists(), "it is written")
         names = {path.name for path in folder.iterdir()}
         assert names == {f"{best['name']}.{kind}" for kind in ("json", "npz", "fits", "png", "xml")} | {
             "candidates.csv"
@@ -173,7 +175,8 @@ def test_an_injected_pulse_is_found_at_the_significance_asked_for_and_marked_eve
             found = {each["name"]: each for each in json.loads(device.candidates.value)}
             candidate = found[result["candidate"]]
             assert candidate["injected"] and (candidate["y"], candidate["x"]) == place
-            assert list((server.folder / "injections").glob(f"*/{result['candidate']}.json"))
+            files = f"*/{result['candidate']}.json"
+            await until(lambda: list((server.folder / "injections").glob(files)), "it is written")  # noqa: B023
         assert device.injection_recovered.value == pytest.approx(40.0, rel=0.10)
         assert all(device.candidate_injected.value), "nothing else was found in noise"
         told = json.loads(device.injections.value)
