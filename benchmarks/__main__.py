@@ -75,6 +75,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "facility": _module("facility"),
     "saxs": _saxs,
     "saxs_queue": _module("saxs_queue"),
+    "correlator_search": _module("correlator_search"),
     "history": _module("history"),
     "recorder": _module("recorder"),
     "images": _module("images"),

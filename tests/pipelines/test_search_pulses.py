@@ -45,7 +45,11 @@ def test_a_pulse_is_found_at_its_trial_pixel_and_sample() -> None:
     fractions = {width: [] for width in TRIALS.widths}
     for k, dm in enumerate(TRIALS.dms):
         for w, width in list(enumerate(TRIALS.widths))[k % 2 :: 2]:
-            gulps, strength, start = [sky.gulp(), sky.gulp()], (8.0, 15.0, 50.0)[(k // 2 + w) % 3], SAMPLES + 8 - (k + w) % 8
+            gulps, strength, start = (
+                [sky.gulp(), sky.gulp()],
+                (8.0, 15.0, 50.0)[(k // 2 + w) % 3],
+                SAMPLES + 8 - (k + w) % 8,
+            )
             best = []
             for source in sources:
                 height = strength / optimum(source, 1.0, width)

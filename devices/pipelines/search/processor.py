@@ -123,7 +123,7 @@ class ProcessorEngine(Engine):
             self.moved[slot] = (0.0, 0.0)
 
     def residual(self, slot: int, channels: NDArray[np.intp]) -> NDArray[np.float32]:
-        return self._residual[slot][channels]
+        return np.asarray(self._residual[slot][channels], np.float32)
 
 
 def _parts(size: int, count: int) -> list[tuple[int, int]]:
