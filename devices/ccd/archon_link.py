@@ -24,6 +24,9 @@ from devices.pipelines.ccd.detector import Geometry
 NEEDED = ("Exposures", "IntMS", "NoIntMS", "Lines", "Pixels")
 """Parameters without which no timing script can be used."""
 
+REQUESTS = ("Exposures", "ContinuousExposures", "ReadOut", "SweepCount", "DoFlush", "StopExposure", "AbortExposure")
+"""Parameters that would start something again after an abort."""
+
 
 @dataclass
 class _Exposure:
@@ -205,16 +208,17 @@ class ArchonLink(ControllerLink):
 
     async def abort(self) -> None:
         self._exposure = None
-        if self._configuration is None:
+        configuration = self._configuration
+        try:
+            for name in REQUESTS:
+                if configuration is not None and configuration.has_parameter(name):
+                    await self.driver.load_parameter(name, 0)
+        finally:
+            # Whatever became of the requests: nothing goes on.
             await self.driver.reset_timing()
-            return
-        for name in ("Exposures", "ContinuousExposures", "ReadOut", "SweepCount", "StopExposure", "AbortExposure"):
-            if self._configuration.has_parameter(name):
-                await self.driver.load_parameter(name, 0)
-        await self.driver.reset_timing()
-        await self.driver.release_timing()
-        if self.capabilities.has_shutter:
-            await self._force_shutter(False, False)
+            await self.driver.release_timing()
+            if configuration is not None and self.capabilities.has_shutter:
+                await self._force_shutter(False, False)
 
     async def set_shutter(self, is_open: bool) -> None:
         if not self.capabilities.has_shutter:

@@ -21,6 +21,7 @@ from devices.core.errors import (
     NotConnectedError,
     ProtocolError,
     RangeError,
+    RefusedError,
     TimeoutError,
 )
 from devices.pipelines.ccd.deinterlace import amplifiers
@@ -243,6 +244,17 @@ def test_an_abort_at_any_stage_leaves_it_idle_and_the_next_exposure_works(
         np.testing.assert_array_equal(amplifiers(image.pixels, geometry(), "TAPS")[2], pattern(2, 50, 70))
 
     using(test, pixel_rate_hz=2e4 if stage is _reading else 1e7)
+
+
+def test_an_abort_stops_the_exposure_also_when_the_controller_refuses_a_part_of_it() -> None:
+    async def test(simulator: ArchonSimulator, link: ArchonLink) -> None:
+        await _integrating(simulator, link)
+        simulator.faults.refused = {"FASTLOADPARAM"}
+        with pytest.raises(RefusedError, match="FASTLOADPARAM Exposures 0"):
+            await link.abort()
+        assert not simulator.controller.timing.light.open
+
+    using(test)
 
 
 def test_a_flush_sweeps_the_detector() -> None:
