@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import builtins
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
