@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from devices.ccd.controller import CcdController
 from devices.ccd.controller_link import ControllerLink
 from devices.ccd.display import CcdDisplay
-from devices.ccd.exposure_engine import Scene
 from devices.ccd.exposure_header import as_group, exposure_entries, focal_plane_group, in_order
+from devices.ccd.exposure_scene import Scene
 from devices.ccd.exposure_state import ExposureState
 from devices.ccd.image_type import WITHOUT_LAMPS
 from devices.ccd.instrument import CcdInstrument
@@ -21,11 +21,11 @@ from devices.ccd.tempcon import CcdTempcon
 from devices.ccd.tool import CcdTool
 from devices.core.errors import NotConnectedError, reason
 from devices.core.live import ended_in_time
-from devices.pipelines.ccd.ccd_image import CcdImage, Group
+from devices.pipelines.ccd.ccd_image import Card, CcdImage, Group
 from devices.pipelines.ccd.deinterlace import amplifiers
 
 if TYPE_CHECKING:
-    from devices.ccd.exposure import CcdExposure
+    from devices.ccd.exposure_readings import ExposureReadings
 
 #: A tool that has not said its keywords by then is left out of the header, s.
 HEADER_SECONDS: Final = 2.0
@@ -35,7 +35,7 @@ SHOW_PERIOD: Final = 0.1
 class CameraScene(Scene):
     """What surrounds the exposures of one exposure device."""
 
-    def __init__(self, device: CcdExposure) -> None:
+    def __init__(self, device: ExposureReadings) -> None:
         self._device = device
         self._controller: CcdController | None = None
         self._shown_at = 0.0
@@ -154,7 +154,8 @@ class CameraScene(Scene):
         device = self._device
         device.header.show(exposure_entries(exposure, self._lamps))
         device.show_header()
-        exposure.groups["exposure"] = as_group("exposure", device.header)
+        own = as_group("exposure", device.header)
+        exposure.groups["exposure"] = Group(own.title, (*own.cards, *exposure.cards))
         if device.system_header:
             exposure.groups["system"] = as_group("system", device.system_header)
         exposure.groups["focalplane"] = focal_plane_group(exposure)
@@ -236,7 +237,5 @@ def _image(exposure: Exposure) -> CcdImage:
 
 
 def _with_telemetry(group: Group, measured: Mapping[str, float]) -> Group:
-    from devices.pipelines.ccd.ccd_image import Card
-
     cards = tuple(Card(name.upper()[:40], value) for name, value in measured.items() if value == value)
     return Group(group.title, (*group.cards, *cards))

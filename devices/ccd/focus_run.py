@@ -12,7 +12,7 @@ from devices.ccd.instrument import CcdInstrument
 from devices.ccd.telescope import CcdTelescope
 from devices.core import Operation
 from devices.core.errors import NotAllowedError
-from devices.pipelines.ccd.ccd_image import Card, Group
+from devices.pipelines.ccd.ccd_image import Card
 
 
 class Focuser(enum.Enum):
@@ -73,8 +73,7 @@ class FocusRun:
                 Card("FOCSHIFT", self._shift, "[px] rows between two exposures"),
                 Card("FOCSTEPS", self._steps, "exposures at different focus"),
             )
-            held = exposure.groups.get("system", Group("system", ()))
-            exposure.groups["system"] = Group("system", (*held.cards, *cards))
+            exposure.cards.extend(cards)
             await engine.readout()
             await engine.end()
         except BaseException:

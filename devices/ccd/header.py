@@ -115,7 +115,7 @@ class Header:
         if problems:
             raise BadValueError("; ".join(problems))
         self._given |= given
-        self.comments = comments
+        self.comments += [text for text in comments if text not in self.comments]
 
 
 def template_value(text: str) -> tuple[Value, str]:

@@ -9,7 +9,7 @@ from devices.ccd.controller_link import RawImage
 from devices.ccd.detector_setup import DetectorSetup
 from devices.ccd.file_name import FileType
 from devices.ccd.image_type import ImageType
-from devices.pipelines.ccd.ccd_image import CcdImage, Group
+from devices.pipelines.ccd.ccd_image import Card, CcdImage, Group
 from devices.pipelines.ccd.detector import Geometry
 from devices.pipelines.ccd.wcs import Sky
 
@@ -66,6 +66,7 @@ class Exposure:
         image: the same, as amplifiers with all their keywords.
         groups: keywords of each tool, as they were before the integration.
         sky: where the telescope pointed then.
+        cards: further keywords of the exposure.
         problems: what did not go well, and did not end the exposure.
     """
 
@@ -78,6 +79,7 @@ class Exposure:
     image: CcdImage | None = None
     groups: dict[str, Group] = field(default_factory=dict)
     sky: Sky | None = None
+    cards: list[Card] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @property

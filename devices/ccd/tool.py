@@ -52,10 +52,15 @@ class CcdTool(Device):
         if given.header_file:
             # What an exposure would need at night is found missing at the start.
             try:
-                self.header.read(self._template(given.header_file))
+                self.template_header.read(self._template(given.header_file))
             except (OSError, ValueError) as error:
                 raise ConfigurationError(self.name, [f"header_file = {given.header_file}: {error}"]) from error
         self.show_header()
+
+    @property
+    def template_header(self) -> Header:
+        """Where keywords of template files go."""
+        return self.header
 
     # For the exposure and for subclasses ---------------------------------------------------------------------------
 
@@ -151,5 +156,5 @@ class CcdTool(Device):
             lines = await asyncio.to_thread(self._template, path)
         except (OSError, UnicodeError) as error:
             raise BadValueError(f"path = {path!r}: {error}") from error
-        self.header.read(lines)
+        self.template_header.read(lines)
         self.show_header()

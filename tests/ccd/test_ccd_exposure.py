@@ -12,6 +12,7 @@ import pytest
 from astropy.io import fits
 
 from devices.ccd.exposure_state import ExposureState
+from devices.core.errors import BadValueError, NotAllowedError
 from tests.ccd.camera import Camera, camera
 from tests.support.running import until
 
@@ -82,6 +83,26 @@ def test_keywords_of_all_tools_stand_in_groups(tmp_path: Path) -> None:
         assert first["CRVAL2"] == pytest.approx(-16.716)
 
     in_camera(tmp_path, test)
+
+
+def test_templates_are_part_of_every_header(tmp_path: Path) -> None:
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    (templates / "system.txt").write_text("# of the site\nOBSERVAT Steward / whose\nCOMMENT handle with care\n")
+    (templates / "dome.txt").write_text("DOME open\n")
+
+    async def test(camera: Camera) -> None:
+        await camera.exposure.run("read_header", {"path": "dome.txt"})
+        with pytest.raises(NotAllowedError, match="outside"):
+            await camera.exposure.run("read_header", {"path": "../data/secret"})
+        with pytest.raises(BadValueError, match="No such file"):
+            await camera.exposure.run("read_header", {"path": "roof.txt"})
+        header = fits.getheader((await camera.done("focus_run", seconds=0.0, steps=2))["file"])
+        assert (header["OBSERVAT"], header["DOME"], header["FOCSTEPS"]) == ("Steward", "open", 2)
+        assert "handle with care" in header["COMMENT"]
+        assert list(header).index("OBSERVAT") < list(header).index("EXPTIME")
+
+    in_camera(tmp_path, test, system_folder=str(templates), header_file="system.txt")
 
 
 @pytest.mark.parametrize(
