@@ -103,4 +103,5 @@ class Deduplicator:
         if not overlap(known.begins_s, known.width_s, seen.begins_s, seen.width_s, slack_s):
             return False
         strong, weak = max(known.snr, seen.snr), min(known.snr, seen.snr)
-        return self._same_pulse.in_place((seen.y - known.y, seen.x - known.x), strong, weak)
+        dy, dx = np.array([seen.y - known.y]), np.array([seen.x - known.x])
+        return bool(self._same_pulse.in_place(dy, dx, strong, np.array([weak]))[0])

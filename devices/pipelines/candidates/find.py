@@ -84,11 +84,10 @@ def find_groups(voxels: Voxels, trials: Trials, settings: GroupSettings) -> list
         axis=1,
     )
     labels = _clusters(features, settings.least_cluster) if settings.cluster else np.arange(len(maxima))
-    groups = [
-        _group(voxels, trials, leads, maxima[labels == label], int(members[labels == label].sum()))
-        for label in dict.fromkeys(labels.tolist())
-    ]
-    return _joined(groups, settings.same_pulse)[: settings.most_groups]
+    order = np.argsort(labels, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    groups = [_group(voxels, trials, leads, maxima[part], int(members[part].sum())) for part in parts]
+    return _joined(groups, settings.same_pulse, settings.most_groups)
 
 
 def _clusters(features: NDArray[np.float64], least: int) -> NDArray[np.int64]:
@@ -135,16 +134,14 @@ def _group(
     )
 
 
-def _joined(groups: list[Group], same_pulse: SamePulse) -> list[Group]:
-    """Weaker groups join the first stronger one that they show."""
+def _joined(groups: list[Group], same_pulse: SamePulse, most: int) -> list[Group]:
+    """Weaker groups join the strongest one that they show; at most so many are left, the strongest."""
+    left = sorted(groups, key=lambda group: -group.snr)
     kept: list[Group] = []
-    members: list[int] = []
-    for group in sorted(groups, key=lambda group: -group.snr):
-        for index, strong in enumerate(kept):
-            if same_pulse(strong, group):
-                members[index] += group.members
-                break
-        else:
-            kept.append(group)
-            members.append(group.members)
-    return [replace(group, members=count) for group, count in zip(kept, members, strict=True)]
+    while left and len(kept) < most:
+        strong, *left = left
+        same = same_pulse(strong, left)
+        members = strong.members + sum(group.members for group, joins in zip(left, same, strict=True) if joins)
+        kept.append(replace(strong, members=members))
+        left = [group for group, joins in zip(left, same, strict=True) if not joins]
+    return kept

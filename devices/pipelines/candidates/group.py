@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 from scipy.signal import fftconvolve
 
 from devices.pipelines.search.psf import unit_energy
@@ -68,15 +70,18 @@ class SideLobes:
                 at_source = plane[height // 2, width // 2]
                 part = fftconvolve(plane, plane[::-1, ::-1]) if filtered else plane / (at_source or 1.0)
                 summed = summed + weight * part
-            self._levels = np.abs(summed) / np.sum(gain)
+            # With a border, as the greatest within a pixel is wanted.
+            self._levels = maximum_filter(np.pad(np.abs(summed) / np.sum(gain), 1), 3, mode="constant")
 
-    def level(self, dy: int, dx: int) -> float:
-        """Greatest level within a pixel of an offset, 0 to 1."""
-        if self._levels is None:
-            return self._unknown_level
-        y, x = self._levels.shape[0] // 2 + dy, self._levels.shape[1] // 2 + dx
-        near = self._levels[max(y - 1, 0) : max(y + 2, 0), max(x - 1, 0) : max(x + 2, 0)]
-        return float(near.max()) if near.size else self._unknown_level
+    def level(self, dy: NDArray[np.float64], dx: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Greatest level within a pixel of offsets, pixels; 0 to 1."""
+        levels = np.full(np.shape(dy), self._unknown_level)
+        if self._levels is not None:
+            rows, columns = self._levels.shape
+            y, x = np.rint(dy).astype(int) + rows // 2, np.rint(dx).astype(int) + columns // 2
+            inside = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
+            levels[inside] = self._levels[y[inside], x[inside]]
+        return levels
 
 
 @dataclass(frozen=True)
@@ -93,32 +98,41 @@ class SamePulse:
     lobes: SideLobes
     noise: float = 2.0
 
-    def in_place(self, offset_px: tuple[float, float], strong: float, weak: float) -> bool:
-        """By the offset (y, x), pixels, and the significances alone."""
-        if float(np.hypot(*offset_px)) <= SAME_PLACE_BEAMS * self.beam_px:
-            return True
-        expected = strong * self.lobes.level(round(offset_px[0]), round(offset_px[1]))
+    def in_place(
+        self, dy: NDArray[np.float64], dx: NDArray[np.float64], strong: float, weak: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """By offsets, pixels, and significances alone; one axis: weaker group."""
+        expected = strong * self.lobes.level(dy, dx)
         # Only strong sources have lobes over the threshold: a second weak one is a second one.
-        return expected > self.noise and weak <= expected + self.noise
+        lobe = (expected > self.noise) & (weak <= expected + self.noise)
+        return np.asarray((np.hypot(dy, dx) <= SAME_PLACE_BEAMS * self.beam_px) | lobe, np.bool_)
 
-    def __call__(self, strong: Group, weak: Group) -> bool:
-        """Of two groups of one gulp."""
-        if not overlap(np.array(strong.begins), strong.width, np.array(weak.begins), weak.width, 1.0):
-            return False
-        offset_px = (weak.y - strong.y, weak.x - strong.x)
+    def __call__(self, strong: Group, weak: Sequence[Group]) -> NDArray[np.bool_]:
+        """Which groups of the same gulp show the pulse of a stronger one; axis: weaker group."""
+        dy = np.array([float(group.y - strong.y) for group in weak])
+        dx = np.array([float(group.x - strong.x) for group in weak])
+        snr = np.array([group.snr for group in weak])
+        begins = np.array([group.begins for group in weak]).reshape(len(weak), len(strong.begins))
+        widths = np.array([float(group.width) for group in weak])
+        at_once = overlap(np.array(strong.begins), strong.width, begins, widths, 1.0)
         # What an extended event reaches round is its own.
-        return float(np.hypot(*offset_px)) <= strong.reach_px or self.in_place(offset_px, strong.snr, weak.snr)
+        around = np.hypot(dy, dx) <= strong.reach_px
+        return np.asarray(at_once & (around | self.in_place(dy, dx, strong.snr, snr)), np.bool_)
 
 
 def overlap(
     begins: NDArray[np.float64],
     length: float,
     others: NDArray[np.float64],
-    other_length: float,
+    other_lengths: NDArray[np.float64] | float,
     slack: float,
-) -> bool:
-    """Whether two dispersed windows share a time in any channel, or miss it by less than ``slack``, in their unit.
+) -> NDArray[np.bool_]:
+    """Whether dispersed windows share a time with another one in any channel, or miss it by less than ``slack``.
 
     The best trial for a part of a pulse is seldom its own, but it crosses it somewhere in the band.
+
+    Args:
+        begins: of the one, axis: channel; length: its length; others, other_lengths: axes (..., channel), (...).
     """
-    return bool(np.any((begins < others + other_length + slack) & (others < begins + length + slack)))
+    ends = others + np.asarray(other_lengths)[..., np.newaxis]
+    return np.asarray(((begins < ends + slack) & (others < begins + length + slack)).any(axis=-1), np.bool_)
