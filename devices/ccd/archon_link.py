@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from devices.ccd.archon_exposure import ArchonExposure, exposure_parameters
 from devices.ccd.archon_geometry import check_taps, frame_keys, in_reading_order, timing_parameters
 from devices.ccd.archon_settings import ArchonSettings
 from devices.ccd.controller_link import Capabilities, ControllerLink, Layout, PixelsLeft, RawImage, Temperature
@@ -16,9 +16,8 @@ from devices.drivers.archon_config import (
     LARGEST_PARAMETER,
     ArchonConfiguration,
     read_configuration_file,
-    split_time,
 )
-from devices.drivers.archon_status import TICK, Buffer, Power, Status
+from devices.drivers.archon_status import Power, Status
 from devices.pipelines.ccd.detector import Geometry
 
 NEEDED = ("Exposures", "IntMS", "NoIntMS", "Lines", "Pixels")
@@ -26,29 +25,6 @@ NEEDED = ("Exposures", "IntMS", "NoIntMS", "Lines", "Pixels")
 
 REQUESTS = ("Exposures", "ContinuousExposures", "ReadOut", "SweepCount", "DoFlush", "StopExposure", "AbortExposure")
 """Parameters that would start something again after an abort."""
-
-
-@dataclass
-class _Exposure:
-    """The exposure that runs, in s of the loop's clock.
-
-    Attributes:
-        frames: buffer -> complete frame in it before.
-        paused_since: of the loop's clock; paused_tick: of the controller's.
-    """
-
-    seconds: float
-    opens_shutter: bool
-    began: float
-    frames: Mapping[int, int] = field(default_factory=dict)
-    paused_seconds: float = 0.0
-    paused_since: float | None = None
-    paused_tick: int = 0
-    paused_ticks: int = 0
-    ended: bool = False
-
-    def elapsed(self, now: float) -> float:
-        return (now if self.paused_since is None else self.paused_since) - self.began - self.paused_seconds
 
 
 class ArchonLink(ControllerLink):
@@ -65,7 +41,7 @@ class ArchonLink(ControllerLink):
         self.capabilities = Capabilities()
         self._configuration: ArchonConfiguration | None = None
         self._geometry: Geometry | None = None
-        self._exposure: _Exposure | None = None
+        self._exposure: ArchonExposure | None = None
         self._read_seconds = 0.0
         self._identity: tuple[str, str] = ("", "")
 
@@ -128,7 +104,7 @@ class ArchonLink(ControllerLink):
         configuration = self._loaded
         if self._geometry is None:
             raise NotAllowedError("the geometry of the image is not set")
-        parameters = self._times(seconds, opens_shutter)
+        parameters = exposure_parameters(configuration, seconds, opens_shutter, self.settings.shutter_seconds)
         status = await self.driver.status()
         if status.power is not Power.ON or not status.power_good:
             good = "good" if status.power_good else "bad"
@@ -138,7 +114,7 @@ class ArchonLink(ControllerLink):
         await self.driver.set_parameters(configuration, parameters)
         frames = {buffer.number: buffer.frame for buffer in (await self.driver.frame()).buffers if buffer.complete}
         await self.driver.load_parameter("Exposures", 1)
-        self._exposure = _Exposure(seconds, opens_shutter, asyncio.get_running_loop().time(), frames)
+        self._exposure = ArchonExposure(seconds, opens_shutter, asyncio.get_running_loop().time(), frames)
 
     async def remaining(self) -> float:
         exposure = self._exposure
@@ -204,7 +180,7 @@ class ArchonLink(ControllerLink):
         pixels.flags.writeable = False
         self._exposure = None
         pixels_left(0)
-        return RawImage(pixels, Layout.TAPS, (), _measured(exposure, buffer))
+        return RawImage(pixels, Layout.TAPS, (), exposure.measured_seconds(buffer))
 
     async def abort(self) -> None:
         self._exposure = None
@@ -292,7 +268,7 @@ class ArchonLink(ControllerLink):
         return self._configuration
 
     @property
-    def _running(self) -> _Exposure:
+    def _running(self) -> ArchonExposure:
         if self._exposure is None:
             raise NotAllowedError("no exposure runs")
         return self._exposure
@@ -301,26 +277,6 @@ class ArchonLink(ControllerLink):
         for name in names:
             if not self._loaded.has_parameter(name):
                 raise NotAllowedError(f"the timing script has no parameter {name}")
-
-    def _times(self, seconds: float, opens_shutter: bool) -> dict[str, int]:
-        """Parameters of an exposure."""
-        configuration = self._loaded
-        if not 0.0 <= seconds < math.inf:
-            raise RangeError(f"seconds = {seconds} is outside [0, inf) s")
-        shut = self.settings.shutter_seconds if opens_shutter and seconds else 0.0
-        times = {"Int": seconds, "NoInt": shut} if opens_shutter else {"Int": 0.0, "NoInt": seconds}
-        values: dict[str, int] = {}
-        for name, length in times.items():
-            count, multiplier = split_time(round(length * 1000))
-            if configuration.has_parameter(f"{name}Mul"):
-                values[f"{name}Mul"] = multiplier
-            elif multiplier > 1:
-                raise RangeError(f"seconds = {seconds} is outside [0, {LARGEST_PARAMETER / 1000}] s of {name}MS alone")
-            values[f"{name}MS"] = count
-        for request in ("StopExposure", "AbortExposure", "ReadOut"):
-            if configuration.has_parameter(request):
-                values[request] = 0
-        return values
 
     async def _force_shutter(self, forced: bool, is_open: bool) -> None:
         values = {"TRIGOUTFORCE": str(int(forced)), "TRIGOUTLEVEL": str(int(is_open))}
@@ -341,13 +297,6 @@ def _capabilities(configuration: ArchonConfiguration) -> Capabilities:
         windows=has("PreSkipLines") and has("PreSkipPixels"),
         most_binning=min(binning, Capabilities.most_binning),
     )
-
-
-def _measured(exposure: _Exposure, buffer: Buffer) -> float:
-    """Seconds of the integration: by the controller's clock where its integration signal went up."""
-    if exposure.opens_shutter and buffer.falling > buffer.rising and exposure.seconds > 0:
-        return buffer.exposure_seconds - exposure.paused_ticks * TICK
-    return exposure.seconds
 
 
 def _telemetry(status: Status) -> dict[str, float]:
