@@ -204,7 +204,7 @@ class Finder:
     def _is_injected(self, line: Line, group: Group, job: Job) -> bool:
         """Whether a group lies where a pulse was injected, and shares a time with it in any channel."""
         bin_samples = line.band.sample_s / self._band.sample_s
-        begins = np.asarray(group.begins) * bin_samples
+        begins = np.asarray(group.begins) * bin_samples - line.before_s / self._band.sample_s
         return any(
             self._is_near(pulse, group.y, group.x)
             and overlap(
@@ -222,7 +222,8 @@ class Finder:
     def _report(self, line: Line, result: SearchResult, job: Job, clock: Clock) -> list[_Report]:
         gulp = job.gulp
         groups = line.groups_of(result)
-        sightings = self._deduplicator(groups, gulp.mjd, line.band.sample_s, self._drift.sky_px)
+        mjd = gulp.mjd - line.before_s / SECONDS_PER_DAY
+        sightings = self._deduplicator(groups, mjd, line.band.sample_s, self._drift.sky_px)
         clock.ended("cluster")
         pictures = line.pictures([sighting.group for sighting in sightings])
         clock.ended("cut out")
@@ -249,7 +250,7 @@ class Finder:
         injected: bool,
     ) -> _Report:
         group, cutout, sample_s = sighting.group, cut.cutout, line.band.sample_s
-        mjd = gulp.mjd + group.sample * sample_s / SECONDS_PER_DAY
+        mjd = gulp.mjd + (group.sample * sample_s - line.before_s) / SECONDS_PER_DAY
         ra_deg, dec_deg = self._drift.sky_of(gulp, group.y, group.x)
         candidate = Candidate(
             name=sighting.name,

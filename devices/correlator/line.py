@@ -15,6 +15,7 @@ from devices.pipelines.candidates.find import GroupSettings, find_groups
 from devices.pipelines.candidates.group import Group, SideLobes
 from devices.pipelines.search.band import Band
 from devices.pipelines.search.drift import Shift
+from devices.pipelines.search.image_difference import ImageDifference
 from devices.pipelines.search.psf import gaussian_psf
 from devices.pipelines.search.result import SearchResult
 from devices.pipelines.search.search import Search
@@ -24,6 +25,7 @@ from devices.pipelines.search.trials import Trials
 
 BASE: Final = "base"
 SLOW: Final = "slow"
+IMAGE_DIFFERENCE: Final = "image_difference"
 #: A Gaussian beam is cut where it is below 1e-9, beams.
 BEAM_REACH: Final = 3
 
@@ -144,11 +146,20 @@ class Line:
 
     Attributes:
         kind: as candidates name it.
-        samples: of a gulp, in its own bins.
+        samples: of what is searched at once, in its own bins.
+        before_s: how long before the newest gulp its first sample began, s.
     """
 
-    def __init__(self, kind: str, search: Kind, samples: int, given: CorrelatorProperties, optics: Optics) -> None:
-        self.kind, self.samples = kind, samples
+    def __init__(
+        self,
+        kind: str,
+        search: Kind,
+        samples: int,
+        given: CorrelatorProperties,
+        optics: Optics,
+        before_s: float = 0.0,
+    ) -> None:
+        self.kind, self.samples, self.before_s = kind, samples, before_s
         self.band, self.trials = search.band, search.trials
         self._search, self._given, self._optics = search, given, optics
         self._groups = GroupSettings(
@@ -203,4 +214,8 @@ def lines_of(given: CorrelatorProperties, band: Band, plan: Plan, optics: Optics
     if given.slow:
         slow = SlowSearch(band, plan.trials, settings, optics.psf, place)
         lines.append(Line(SLOW, slow, given.nsamps // BIN, given, optics))
+    if given.imgdiff:
+        difference = ImageDifference(band, given.nsamps, settings, optics.psf, place, baseline_gulps=given.imgdiffgulps)
+        before_s = (difference.gulps - 1) * given.nsamps * band.sample_s
+        lines.append(Line(IMAGE_DIFFERENCE, difference, 1, given, optics, before_s))
     return lines

@@ -102,7 +102,7 @@ class CorrelatorProperties(Properties):
     nocutoff: bool = setting(False, doc="Whether the drift of the sky between gulps is ignored")
     slow: bool = setting(False, doc="Whether bins of 5 samples are searched, too")
     imgdiff: bool = setting(False, doc="Whether means of whole gulps are searched, too")
-    imgdiffgulps: int = setting(90, doc="Gulps of such a search", limits=(2, 1000))
+    imgdiffgulps: int = setting(90, doc="Gulps of the constant sky that these are compared with", limits=(2, 1000))
     most_voxels: int = setting(100_000, doc="Voxels over the threshold that are looked at", limits=(1, 10_000_000))
 
     # The engine
