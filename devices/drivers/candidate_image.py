@@ -29,7 +29,9 @@ def candidate_png(
     FigureCanvasAgg(figure)
     # Places by hand: to have them found takes longer than all the rest.
     grid = figure.add_gridspec(2, 2, left=0.07, right=0.98, bottom=0.08, top=0.88, wspace=0.2, hspace=0.32)
-    image, sweep, series, straight = (figure.add_subplot(place) for place in grid)
+    image, sweep, series, straight = (
+        figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, 0], grid[1, 1])
+    )
     middle = cutout.shape[2] // 2
     aligned = dynamic_spectrum(cutout, middle, middle)
     width = max(round(candidate.width_s / context.band.sample_s), 1)
