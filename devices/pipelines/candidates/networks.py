@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 class PulseNetwork(nn.Module):
-    """The small one: looks at sums of the cut-out that raise a weak pulse over the noise; 145 thousand weights.
+    """The small one: looks at sums of the cut-out that raise a weak pulse over the noise; 147 thousand weights.
 
     Input axes (event, 16 channels, 25 samples, 11, 11), output (event,).
     """
