@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from devices.ccd.controller import CcdController
@@ -86,6 +87,21 @@ class CameraScene(Scene):
         controller = self.controller
         controller.claim(self._device.name)
         self._controller = controller
+
+    def give_back(self) -> None:
+        """Let others have the controller."""
+        if self._controller is not None:
+            self._controller.release()
+        self._controller = None
+
+    @contextmanager
+    def taken(self) -> Iterator[CcdController]:
+        """The controller for something that is no exposure; errors as of `take`."""
+        self.take()
+        try:
+            yield self.controller
+        finally:
+            self.give_back()
 
     # What the engine asks for --------------------------------------------------------------------------------------
 
@@ -202,9 +218,7 @@ class CameraScene(Scene):
                 if tool is not None:
                     await tool.exposure_finish()
         finally:
-            if self._controller is not None:
-                self._controller.release()
-            self._controller = None
+            self.give_back()
             self._device.show_end(exposure, is_complete)
 
     def show_state(self, state: ExposureState) -> None:

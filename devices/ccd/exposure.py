@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated, Any, TypeVar
 
 from devices.ccd.exposure_engine import ExposureEngine
-from devices.ccd.exposure_readings import ExposureReadings
+from devices.ccd.exposure_quick_look import ExposureQuickLook
 from devices.ccd.exposure_settings import Flushing, Seconds, Title, TypeName
 from devices.ccd.exposure_state import ExposureState
 from devices.ccd.focus_run import Focuser, FocusRun
@@ -18,7 +18,7 @@ T = TypeVar("T")
 Count = Annotated[int, Argument(limits=(-1, 1_000_000), doc="-1: as it is set")]
 
 
-class CcdExposure(ExposureReadings):
+class CcdExposure(ExposureQuickLook):
     """A CCD camera's exposures: single ones, sequences, guiding, tests, focus runs, or step by step.
 
     One exposure at a time. Whatever fails, and whenever it is aborted, the camera comes back to Idle; an image that was
@@ -193,11 +193,8 @@ class CcdExposure(ExposureReadings):
     async def flush(self, run: Operation, cycles: Annotated[int, Argument(limits=(1, 1000))] = 1) -> None:
         """Clear the detector."""
         self.engine.check_idle()
-        self.scene.take()
-        try:
-            await self.scene.controller.clear(cycles)
-        finally:
-            self.scene.controller.release()
+        with self.scene.taken() as controller:
+            await controller.clear(cycles)
 
     @operation(group="Controller")
     async def parshift(self, run: Operation, rows: Annotated[int, Argument(limits=(-100_000, 100_000))]) -> None:
@@ -206,11 +203,8 @@ class CcdExposure(ExposureReadings):
             await self.scene.controller.shift(rows)
             return
         self.engine.check_idle()
-        self.scene.take()
-        try:
-            await self.scene.controller.shift(rows)
-        finally:
-            self.scene.controller.release()
+        with self.scene.taken() as controller:
+            await controller.shift(rows)
 
     @command(group="Controller")
     async def set_shutter(
@@ -227,8 +221,15 @@ class CcdExposure(ExposureReadings):
         else:
             raise NotAllowedError("there is no instrument")
 
+    @command(group="Header")
+    async def update_headers(self) -> None:
+        """Ask all tools anew for what stands in their headers, as each exposure does."""
+        for tool in self.scene.tools().values():
+            await tool.update_header()
+
     async def initialize_now(self) -> None:
         """With the tools of tools_init."""
+        self.engine.check_idle()
         await self._each(self.properties.tools_init, "initialize")
 
     async def reset_now(self) -> None:

@@ -23,6 +23,7 @@ from devices.ccd.telescope import SimulatedTelescope
 from devices.ccd.tempcon import CcdTempcon
 from devices.core import Device
 from devices.core.errors import NotConnectedError, RefusedError
+from devices.core.memorized import Store
 from devices.core.peers import Peers
 from devices.pipelines.ccd.detector import Geometry
 from tests.support.running import running, until
@@ -191,7 +192,9 @@ class Camera:
 
 
 @asynccontextmanager
-async def camera(folder: Path, controller: CcdController | None = None, **properties: Any) -> AsyncIterator[Camera]:
+async def camera(
+    folder: Path, controller: CcdController | None = None, store: Store | None = None, **properties: Any
+) -> AsyncIterator[Camera]:
     """A camera that writes into a folder."""
     await asyncio.to_thread(folder.mkdir, exist_ok=True)
     exposure = CcdExposure(
@@ -222,7 +225,7 @@ async def camera(folder: Path, controller: CcdController | None = None, **proper
     exposure.exposure_state.subscribe(lambda live, reading, event: found.states.append(reading.value))
     async with (
         running(controller), running(instrument), running(telescope), running(tempcon), running(display),
-        running(exposure),
+        running(exposure, store),
     ):  # fmt: skip
         await until(lambda: all(each.connected for each in devices), "all tools are connected")
         await until(lambda: exposure.state.name in ("ON", "ALARM"), "the exposure is ready")

@@ -65,6 +65,7 @@ def test_an_archon_takes_images_of_all_types(tmp_path: Path) -> None:
                 means[name] = float(data.mean()) - float(bias.mean())
                 header = file[0].header
                 assert header["CONTROLR"] == "Archon"
+                assert header["P5V_V"] == pytest.approx(5.0, abs=0.5)
                 assert header["EXPTIME"] == pytest.approx(seconds, abs=0.05)
                 assert -150.0 < header["CCDTEMP1"] < 25.0
         # 10 000 e-/s at 1.5 e-/adu.
@@ -73,7 +74,7 @@ def test_an_archon_takes_images_of_all_types(tmp_path: Path) -> None:
         assert camera.controller.attributes["p5v"].value == pytest.approx(5.0, abs=0.5)
         assert camera.controller.attributes["backplane_temp"].spec.unit == "degC"
 
-    on_archon(tmp_path, test, {"scene": "flat"})
+    on_archon(tmp_path, test, {"scene": "flat"}, add_extensions="true")
 
 
 def test_an_exposure_is_paused_read_early_and_aborted_on_an_archon(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from astropy.coordinates import EarthLocation
 from astropy.time import Time
+from astropy.utils import iers
 
 from devices.ccd.detector_setup import DetectorSetup, read_setup
 from devices.ccd.file_name import FileName, FileType, check_root, folder_and_root
@@ -181,9 +182,10 @@ def test_sexagesimal_angles_never_show_60_seconds() -> None:
 
 def test_sidereal_time_and_airmass_agree_with_astropy() -> None:
     instant = Time("2026-11-21T07:31:05", scale="utc")
-    instant.delta_ut1_utc = 0.0  # otherwise tables of the earth's rotation are downloaded
+    instant.delta_ut1_utc = 0.0
     site = EarthLocation.from_geodetic(-110.7889, 32.4417)
-    expected = instant.sidereal_time("mean", longitude=site.lon).hour
+    with iers.conf.set_temp("auto_download", False), iers.conf.set_temp("auto_max_age", None):
+        expected = instant.sidereal_time("mean", longitude=site.lon).hour
     assert sidereal_hours(instant.unix, -110.7889) == pytest.approx(expected, abs=1.0 / 3600)
     assert airmass_of(0.0, 32.4417, 32.4417) == pytest.approx(1.0)
     assert airmass_of(4.0, 32.4417 - 27.5583, 90.0) is None  # 4.9 degrees above the horizon of the pole
