@@ -41,17 +41,20 @@ def test_noise_has_unit_significance_in_every_trial(filtered: bool) -> None:
         gaussian_psf(BAND, 7, fwhm_px=2.0) if filtered else None,
     )
     random = np.random.default_rng(3)
-    size, kept = (32, 48), []
+    size, kept, deviations = (32, 48), [], []
     for gulp in range(121):
         result = search(random.normal(7.0, 3.0, (16, 1, *size)).astype(np.float32), ALL)
         if gulp >= 60 and gulp % 20 == 0:
             kept.append(result.voxels)
+    # Filtered pixels are alike over a beam: there are fewer independent ones.
     for k in range(len(TRIALS.dms)):
         for w in range(len(TRIALS.widths)):
             values = np.concatenate([each.snr[(each.dm == k) & (each.width == w)] for each in kept])
             assert len(values) == len(kept) * size[0] * size[1]
-            assert np.std(values) == pytest.approx(1.0, abs=0.05 if filtered else 0.035), (k, w)
+            assert np.std(values) == pytest.approx(1.0, abs=0.12 if filtered else 0.035), (k, w)
             assert np.mean(values) == pytest.approx(0.0, abs=0.2), (k, w)
+            deviations.append(np.std(values))
+    assert np.mean(deviations) == pytest.approx(1.0, abs=0.03)
 
 
 def false_alarms(trials: Trials, size: int, gulps: int, threshold: float) -> tuple[int, int]:
