@@ -103,6 +103,11 @@ class Engine:
         return len(self._waiting) + (self._searching is not None)
 
     @property
+    def pid(self) -> int | None:
+        """Of the process that searches."""
+        return self._worker.pid
+
+    @property
     def waited_s(self) -> float:
         """Since when the oldest gulp waits, s; 0: none does."""
         return time.time() - self._waiting[0].ended_unix if self._waiting else 0.0
