@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from devices.ccd.controller import CcdController
@@ -174,12 +175,15 @@ class CameraScene(Scene):
         exposure.groups["exposure"] = Group(own.title, (*own.cards, *exposure.cards))
         if device.system_header:
             exposure.groups["system"] = as_group("system", device.system_header)
+        assert exposure.raw is not None
         exposure.groups["focalplane"] = focal_plane_group(exposure)
         if device.properties.add_extensions and self._controller is not None:
             exposure.groups["controller"] = _with_telemetry(
                 exposure.groups["controller"], await self._controller.link.telemetry()
             )
         exposure.image = await asyncio.to_thread(_image, exposure)
+        # Its pixels are in memory once from now on.
+        exposure.raw = replace(exposure.raw, pixels=exposure.raw.pixels[:0])
 
     async def write(self, exposure: Exposure) -> None:
         device, plan = self._device, exposure.plan
@@ -195,10 +199,7 @@ class CameraScene(Scene):
         device.image_taken(exposure)
         display = self.tools().get("display") if device.display_image.value else None
         if isinstance(display, CcdDisplay):
-            try:
-                await display.show(exposure.image)
-            except Exception as error:
-                self.problem(exposure, f"display: {reason(error)}: {error}")
+            display.offer(exposure.image)
 
     async def _send(self, exposure: Exposure) -> None:
         try:

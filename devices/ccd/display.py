@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from devices.ccd.tool import CcdTool
 from devices.core import Argument, attribute, command
-from devices.core.errors import NotAllowedError, RangeError
+from devices.core.errors import NotAllowedError, RangeError, reason
 from devices.pipelines.ccd.ccd_image import CcdImage
 from devices.pipelines.ccd.deinterlace import assembled
 
@@ -45,7 +45,9 @@ class CcdDisplay(CcdTool):
 
     def build(self) -> None:
         super().build()
-        self._picture: NDArray[Any] | None = None
+        self._image: CcdImage | None = None
+        self._next: CcdImage | None = None
+        self._showing: asyncio.Task[None] | None = None
         self.region.publish(np.zeros(4, int))
         self.region.publish_setpoint(np.zeros(4, int))
 
@@ -54,13 +56,35 @@ class CcdDisplay(CcdTool):
         if numbers.size != 4:
             raise RangeError(f"region has {numbers.size} numbers, 4 are expected")
         self.region.publish(numbers)
-        if self._picture is not None:
-            await self._measure(self._picture)
+        if self._image is not None:
+            await self._measure(await _picture(self._image))
+
+    def offer(self, image: CcdImage) -> None:
+        """Show an image soon; one that comes before it is shown takes its place. No exposure waits for eyes."""
+        self._next = image
+        if self._showing is None or self._showing.done():
+            self._showing = asyncio.create_task(self._show_next(), name=f"{self.name} shows")
+
+    async def stop(self) -> None:
+        if self._showing is not None:
+            self._showing.cancel()
+        await super().stop()
+
+    async def _show_next(self) -> None:
+        while self._next is not None:
+            image, self._next = self._next, None
+            try:
+                await self.show(image)
+                self.set_fault("display", "")
+            except Exception as error:
+                self.log.error("the image is not shown: %s: %s", reason(error), error)
+                self.set_fault("display", f"the last image is not shown: {reason(error)}: {error}")
 
     async def show(self, image: CcdImage) -> None:
         """Show an image from now on."""
-        picture = await asyncio.to_thread(assembled, image.amps, image.geometry)
-        self._picture = picture
+        # The image only: its picture would be a second one in memory.
+        self._image = image
+        picture = await _picture(image)
         step = max(1, -(-max(picture.shape) // SHOWN))
         self.columns.publish(picture.shape[1])
         self.rows.publish(picture.shape[0])
@@ -92,9 +116,13 @@ class CcdDisplay(CcdTool):
     @command()
     async def publish_full_image(self) -> None:
         """Publish all pixels of the last image, once."""
-        if self._picture is None:
+        if self._image is None:
             raise NotAllowedError("there is no image yet")
-        self.full_image.publish(self._picture)
+        self.full_image.publish(await _picture(self._image))
+
+
+async def _picture(image: CcdImage) -> NDArray[Any]:
+    return await asyncio.to_thread(assembled, image.amps, image.geometry)
 
 
 def statistics(part: NDArray[Any]) -> tuple[float, float, float, float, float]:
