@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
+
+from devices.ccd.detector_setup import DetectorSetup
 from devices.ccd.exposure_properties import ExposureProperties
 from devices.ccd.file_name import MOST_NUMBER, FileName, FileType, check_root, folder_and_root
 from devices.ccd.image_store import ImageStore
@@ -87,6 +91,7 @@ class ExposureFiles(CcdTool):
         await asyncio.to_thread(self.properties.data_folder.mkdir, parents=True, exist_ok=True)
         await asyncio.to_thread(self.store.find)
         self.show_unsaved()
+        await asyncio.to_thread(_warm_up)
 
     @image_folder.write
     async def write_image_folder(self, folder: str) -> None:
@@ -183,6 +188,14 @@ class ExposureFiles(CcdTool):
         count = await self.store.discard()
         self.show_unsaved()
         return count
+
+
+def _warm_up() -> None:
+    """Write something once: what is compiled is loaded then, which takes as long as to write a large image."""
+    geometry = DetectorSetup().geometry()
+    image = CcdImage(np.zeros(geometry.amp_shape, np.uint16), geometry)
+    with tempfile.TemporaryDirectory() as folder:
+        write(image, Target(Path(folder) / "warm-up.fits", FileType.MEF))
 
 
 def write(image: CcdImage, target: Target) -> None:
