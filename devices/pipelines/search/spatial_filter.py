@@ -35,21 +35,24 @@ class FourierCorrelation:
         self._spectra = [np.conj(fft.fft2(padded_psf(plane, self._padded))) for plane in psf]
 
     def __call__(self, images: NDArray[np.float32], channel: int) -> NDArray[np.float32]:
-        (rows, columns), padded = self._size, self._padded
+        rows, columns = self._size
         out = np.empty_like(images)
-        # Two images are the real and the imaginary part of one, which the function, being real, leaves apart.
-        both = np.zeros((rows, columns), np.complex64)
+        # Two images are the real and the imaginary part of one, which the function, being real, leaves apart. All
+        # transforms may be done in place: new memory for each would cost a good part of the time.
+        both = np.empty(self._padded, np.complex64)
         for first in range(0, len(images), 2):
             pair = images[first : first + 2]
-            both.real, both.imag = pair[0], pair[-1]
+            both.fill(0.0)
+            both.real[:rows, :columns], both.imag[:rows, :columns] = pair[0], pair[-1]
             # Rows that are 0 before, or that nobody wants after, are not transformed.
-            spectrum = fft.fft(fft.fft(both, padded[1], axis=1), padded[0], axis=0, overwrite_x=True)
-            spectrum *= self._spectra[channel]
-            spectrum = fft.ifft(spectrum, axis=0, overwrite_x=True)[:rows]
-            spectrum = fft.ifft(spectrum, axis=1, overwrite_x=True)[:, :columns]
-            out[first] = spectrum.real
+            both[:rows] = fft.fft(both[:rows], axis=1, overwrite_x=True)
+            both = fft.fft(both, axis=0, overwrite_x=True)
+            both *= self._spectra[channel]
+            both = fft.ifft(both, axis=0, overwrite_x=True)
+            inside = fft.ifft(both[:rows], axis=1, overwrite_x=True)[:, :columns]
+            out[first] = inside.real
             if len(pair) == 2:
-                out[first + 1] = spectrum.imag
+                out[first + 1] = inside.imag
         return out
 
 
