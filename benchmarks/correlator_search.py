@@ -84,11 +84,12 @@ def _searched(
     search = Search(BAND, TRIALS, SearchSettings(), gaussian_psf(BAND, psf or size), device)
     cube = _memory((16, SAMPLES, size, size), device)
     np.random.default_rng(0).standard_normal(cube.shape, np.float32, cube)
-    # A pulse of 50 sigma: clusters, as in a gulp that matters.
-    cube[:, 5:9, size // 3, size // 2] += 6.0
     cluster = _clustering()
     times: list[dict[str, float]] = []
     for gulp in range(gulps + 4):
+        # A strong pulse, always elsewhere: there is something to cluster, as in a gulp that matters.
+        pulse = cube[:, 5:9, size // 3, 20 + 11 * gulp]
+        pulse += 6.0
         wall, cpu = time.perf_counter(), time.process_time()
         result = search(cube, ALL, shift)
         seconds = dict(result.seconds)
@@ -97,6 +98,7 @@ def _searched(
             cluster(result.voxels)
             seconds["clustering"] = time.perf_counter() - began
         seconds |= {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+        pulse -= 6.0
         if gulp >= 4:  # the first ones compile, and fill the look-back
             times.append(seconds)
     search.close()
