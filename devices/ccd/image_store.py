@@ -57,9 +57,10 @@ class ImageStore:
     def find(self) -> None:
         """Find what a process before this one has left in the spool folder."""
         self.unsaved = [each for each in self.unsaved if each.image is not None or each.raw is not None]
+        known = {each.spool for each in self.unsaved}
         if self._spool.is_dir():
             for path in sorted(self._spool.iterdir()):
-                if path.suffix in (".fits", ".npy"):
+                if path.suffix in (".fits", ".npy") and path not in known:
                     name = path.name.split("_", 1)[-1]
                     self.unsaved.append(Unsaved(name, "left by a process that has ended", None, spool=path))
 

@@ -15,8 +15,8 @@ from astropy.io import fits
 import devices.ccd.exposure_files as exposure_files
 from devices.ccd.exposure_state import ExposureState
 from devices.core.errors import BusyError, NotAllowedError, NotConnectedError, RangeError, RefusedError
-from tests.ccd.camera import REFUSED, Camera, camera
-from tests.support.running import until
+from tests.ccd.camera import REFUSED, Camera, Controller, camera
+from tests.support.running import running, until
 
 #: Where an exposure can be held, and the state that it shows then.
 STAGES = {
@@ -483,5 +483,36 @@ def test_an_abort_of_nothing_changes_nothing(tmp_path: Path) -> None:
         assert camera.exposure.operations.status(identity)["state"] == "DONE"
         assert camera.exposure.exposure_state.value is ExposureState.IDLE
         assert "abort" not in camera.link.asked
+
+    in_camera(tmp_path, test)
+
+
+def test_a_server_that_ends_in_mid_exposure_leaves_the_controller_at_rest(tmp_path: Path) -> None:
+    async def test(camera: Camera) -> None:
+        await camera.start("expose", seconds=60.0, image_type="ThAr")
+        await camera.reaches(ExposureState.EXPOSING)
+        await camera.exposure.stop()
+        assert camera.link.asked[-1] == "abort"
+        assert camera.controller.used_by.value == ""
+        assert not camera.instrument.comps_burn.value
+
+    in_camera(tmp_path, test)
+
+
+def test_a_controller_that_starts_anew_in_mid_exposure_ends_it_and_is_found_by_the_next(tmp_path: Path) -> None:
+    async def test(camera: Camera) -> None:
+        identity = await camera.start("expose", seconds=60.0, image_type="object")
+        await camera.reaches(ExposureState.EXPOSING)
+        await camera.controller.stop()
+        with pytest.raises(NotConnectedError):
+            await camera.exposure.run("start_readout")
+        assert (await camera.ended(identity))["state"] == "FAILED"
+        fresh = Controller("ccd/1/controller")
+        fresh.peers = camera.exposure.peers
+        fresh.peers.add(fresh)
+        async with running(fresh):
+            await until(lambda: fresh.connected, "the new controller")
+            camera.controller = fresh
+            await works_again(camera)
 
     in_camera(tmp_path, test)
