@@ -40,7 +40,7 @@ class ExposureQuickLook(ExposureReadings):
         bool, access="read_write", initial=True, memorized="show", group=GROUP, doc="Images are looked at"
     )
     saturation = attribute(
-        float, access="read_write", initial=65535.0, unit="adu", precision=0, limits=(1.0, 4294967295.0),
+        float, access="read_write", initial=65535.0, unit="adu", precision=0, limits=(1.0, 1e9),
         memorized="show", group=GROUP, doc="At or above it a pixel is saturated",
     )  # fmt: skip
     looked_at = attribute(str, initial="", group=GROUP, doc="The image of which all this is")
