@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import tango
 
 from devices.core import errors
-from devices.core.errors import AbortedError, DiptychError
+from servers.operation_error import operation_error
 
 #: How often an operation is asked after, s.
 PERIOD: Final = 0.05
@@ -124,7 +124,7 @@ class CcdClient:
             if found["state"] == "DONE":
                 return found["result"]
             if found["state"] in ("FAILED", "ABORTED"):
-                raise _error(found["error"])
+                raise operation_error(found["error"])
             if deadline is not None and time.monotonic() > deadline:
                 raise errors.TimeoutError(f"{found['name']} did not end within {timeout:g} s; it goes on")
             time.sleep(PERIOD)
@@ -185,15 +185,6 @@ def _image(result: dict[str, Any]) -> TakenImage:
     )
 
 
-def _error(text: str) -> Exception:
-    """The error that an operation ended with, by its class."""
-    name, _, words = text.partition(": ")
-    kind = getattr(errors, name, None)
-    if isinstance(kind, type) and issubclass(kind, DiptychError) and kind is not errors.ConfigurationError:
-        return kind(words)
-    return AbortedError("aborted") if not text else DiptychError(text)
-
-
 @contextmanager
 def _meanings() -> Iterator[None]:
     """Errors of Tango as those that the camera raised."""
@@ -203,4 +194,4 @@ def _meanings() -> Iterator[None]:
         raise errors.NotConnectedError(failed.args[0].desc.strip()) from failed
     except tango.DevFailed as failed:
         first = failed.args[0]
-        raise _error(f"{first.reason}: {first.desc.strip()}") from failed
+        raise operation_error(f"{first.reason}: {first.desc.strip()}") from failed
