@@ -21,7 +21,7 @@ from devices.drivers.dcs_record import WireRecord
 from devices.drivers.xos import Frame
 
 #: Between attempts while nobody listens there: that costs nobody anything, and DCSS is missed when it is back.
-LONGEST_UNHEARD_S: Final = 0.7
+LONGEST_UNHEARD_S: Final = 0.5
 #: DCSS says nothing to a login that it takes; its last reason to refuse one (the name is there already) needs 3 s.
 ACCEPTED_AFTER_S: Final = 3.5
 #: A login that lasted so long was a good one; retries begin anew with the shortest wait.
