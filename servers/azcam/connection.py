@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
             return own(self, rest.strip())
         if not self._may:
             return reply.error(AzcamError("a token is needed first: token TEXT"))
-        if self._commands.parameters.get("logcommands"):
+        if self._commands.parameters.logs_commands:
             log.info("%s: %s", self._label, line[:500])
         return self._commands.line(line)
 

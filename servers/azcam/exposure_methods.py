@@ -119,6 +119,11 @@ def operation_status(tool: Tool, id: str) -> Any:
     return tool.run("operation_status", id=id)
 
 
+async def is_comparison(tool: Tool, image_type: str = "") -> int:
+    """1 for a type that is one of lamps."""
+    return int(await tool.run("is_comparison", image_type=image_type))
+
+
 def is_idle(state: str) -> int:
     """1 when no exposure runs."""
     return int(FLAGS[ExposureState(state)][0] == 0)
@@ -195,7 +200,7 @@ EXPOSURE: Final[Table] = {
     "get_image_type": read("image_type"),
     "set_image_type": put("image_type", Argument("image_type", text, "zero", others=("imagetype",))),
     "get_image_types": read("image_types"),
-    "check_comparison_imagetype": run("is_comparison", TYPE, gives=True, reads_only=True),
+    "check_comparison_imagetype": do(is_comparison, TYPE, reads_only=True),
     "set_auto_title": do(set_auto_title, Argument("flag", whole), silent=True),
     "set_test_image": do(set_test_image, Argument("flag", flag, required=True), silent=True),
     "get_test_image": do(lambda tool: 0, reads_only=True),

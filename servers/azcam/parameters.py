@@ -151,6 +151,11 @@ class Parameters:
         else:
             await row.put(value)
 
+    @property
+    def logs_commands(self) -> bool:
+        """Whether each command is logged; ``logcommands``."""
+        return bool(self._kept[SECTION]["logcommands"])
+
     async def save(self) -> None:
         """Write all parameters into the file.
 

@@ -57,6 +57,8 @@ def shlex_quoted(text: str) -> str:
 
 
 def _item(value: Any) -> str:
+    if type(value) in (int, float):
+        return repr(value)
     text = value if isinstance(value, str) else rendered(value) if isinstance(value, dict) else repr(value)
     if isinstance(value, list | tuple):
         return text

@@ -6,6 +6,8 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import Any, Final
 
+import numpy as np
+
 from devices.core import Device
 from devices.core.errors import AbortedError, InvalidReadingError, NotAllowedError
 from devices.core.json_value import json_value
@@ -16,6 +18,7 @@ from servers.operation_error import operation_error
 #: An operation is asked after that often at least, s; events tell its end at once.
 PERIOD: Final = 1.0
 _FINAL: Final = frozenset(state.value for state in FINAL)
+_PLAIN: Final = frozenset({float, int, str, bool})
 
 
 class Tool(ABC):
@@ -62,8 +65,11 @@ class DeviceTool(Tool):
 
     def value(self, attribute: str) -> Any:
         found = self.device.attributes[attribute].value
-        kind = type(found)
-        return found if kind is float or kind is int or kind is str or kind is bool else json_value(found, attribute)
+        if type(found) in _PLAIN:
+            return found
+        if isinstance(found, np.ndarray) and found.dtype.kind in "iub":
+            return found.tolist()
+        return json_value(found, attribute)
 
     async def put(self, attribute: str, value: Any) -> None:
         await self.device.put(attribute, value)

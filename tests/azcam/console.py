@@ -90,7 +90,7 @@ class Served:
             for piece in pieces:
                 writer.write(piece)
                 await writer.drain()
-                await asyncio.sleep(0.01)  # a segment of its own
+                await self.lines("echo")  # an answer from the same loop: this segment has been read by now
             return [(await asyncio.wait_for(reader.readline(), 10.0)).decode() for _ in range(lines)]
         finally:
             writer.close()
