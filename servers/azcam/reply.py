@@ -10,6 +10,8 @@ from devices.core.errors import DiptychError
 
 OK: Final = "OK"
 ERROR: Final = "ERROR"
+#: What means something to ``shlex.split``.
+_SHELL: Final = "'\"\\"
 
 
 class AzcamError(DiptychError):
@@ -62,13 +64,13 @@ def _item(value: Any) -> str:
     text = value if isinstance(value, str) else rendered(value) if isinstance(value, dict) else repr(value)
     if isinstance(value, list | tuple):
         return text
-    if not text or any(letter.isspace() for letter in text) or not _is_balanced(text):
+    if not text or any(letter.isspace() or letter in _SHELL for letter in text):
         return shlex_quoted(text)
     return text
 
 
 def _is_balanced(text: str) -> bool:
-    if not any(letter in text for letter in "'\"\\"):
+    if not any(letter in text for letter in _SHELL):
         return True
     try:
         shlex.split(text)
