@@ -56,10 +56,10 @@ class ExposureQuickLook(ExposureReadings):
     amp_saturated = attribute(
         int, shape=(MOST_AMPS,), unit="px", group=GROUP, doc="Of each amplifier: saturated pixels"
     )
-    saturated_pixels = attribute(int, unit="px", group=GROUP, doc="Of all amplifiers")
+    saturated_pixels = attribute(int, unit="px", initial=0, group=GROUP, doc="Of all amplifiers")
 
     stars_of = attribute(str, initial="", group=GROUP, doc="The image of type object of which the stars are")
-    stars = attribute(int, group=GROUP, doc="That were measured; of each 1024 x 1024 px the brightest")
+    stars = attribute(int, initial=0, group=GROUP, doc="That were measured; of each 1024 x 1024 px the brightest")
     fwhm = attribute(float, unit="px", precision=2, group=GROUP, doc="Median of the stars that are not saturated")
     fwhm_arcsec = attribute(float, unit="arcsec", precision=2, group=GROUP, doc="The same on the sky")
     ellipticity = attribute(float, precision=3, group=GROUP, doc="1 - minor / major axis, median of the same stars")

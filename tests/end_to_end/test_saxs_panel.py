@@ -250,7 +250,7 @@ def test_a_narrow_window_shows_everything_without_scrolling_sideways(show: Show)
     for tab in ("calibration", "plots", "history", "consolidate"):
         page = show(tab, width=480)
         expect(page.get_by_role("tab", selected=True)).to_have_text(re.compile(tab, re.IGNORECASE))
-        expect(page.locator(".saxs-body:visible").first).not_to_be_empty()
+        expect(page.locator(".tab-bar-body:visible").first).not_to_be_empty()
         assert page.evaluate("document.documentElement.scrollWidth") <= 480
 
 

@@ -4,6 +4,8 @@ import "./style";
 import { AlarmPage } from "./alarms/alarms";
 import { parseAddress } from "./address";
 import { setLogin } from "./alarms/person";
+import { CcdPage } from "./ccd/ccd";
+import { type CcdQuery, parseCcd } from "./ccd/query";
 import { css } from "./color";
 import { make } from "./dom";
 import { collectFaults, messageOf, report } from "./faults";
@@ -50,6 +52,8 @@ async function show(): Promise<void> {
     if (log) return showLog(log);
     const saxs = parseSaxs(location.hash);
     if (saxs) return showSaxs(saxs);
+    const ccd = parseCcd(location.hash);
+    if (ccd) return showCcd(ccd);
     const { file, macros } = parseAddress(location.hash);
     const panel = { page, file, depth: 0 };
     const model = await readPanel(panel, macros);
@@ -108,6 +112,15 @@ function showSaxs(query: SaxsQuery): void {
   main.append(saxs.element);
   scale();
   close = () => saxs.close();
+}
+
+function showCcd(query: CcdQuery): void {
+  clear();
+  head.name(`CCD ${query.prefix}`);
+  const ccd = new CcdPage(page, query);
+  main.append(ccd.element);
+  scale();
+  close = () => ccd.close();
 }
 
 function clear(): void {

@@ -7,4 +7,6 @@ import "./image/image.css";
 import "./trend/trend.css";
 import "./alarms/alarms.css";
 import "./log/log.css";
+import "./tab_bar.css";
 import "./saxs/saxs.css";
+import "./ccd/ccd.css";

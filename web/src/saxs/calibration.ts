@@ -3,7 +3,7 @@
 import { make, setText } from "../dom";
 import { messageOf } from "../faults";
 import { openMenu } from "../menu";
-import type { Detector } from "./detector";
+import type { Device } from "../device";
 import { choose } from "./dialog";
 import { Draft } from "./draft";
 import { indented, pickFile, recent, remember, save } from "./files";
@@ -31,7 +31,7 @@ export class CalibrationTab {
   private checked = 0;
 
   constructor(
-    private readonly detector: Detector,
+    private readonly detector: Device,
     private readonly schema: Schema,
     given: { readonly name: string; readonly document: Json } | undefined,
   ) {

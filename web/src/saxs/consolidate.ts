@@ -5,7 +5,7 @@ import { messageOf } from "../faults";
 import { formatPv, PLAIN } from "../format";
 import type { Trace } from "../plot/trace";
 import { traceOf } from "./curve_plot";
-import type { Detector } from "./detector";
+import type { Device } from "../device";
 import { lines } from "./dialog";
 import { indented, pickFile, save } from "./files";
 import { asciiJson, at, isList, type Json, parseJson, type Path, withValue } from "./json";
@@ -51,7 +51,7 @@ export class ConsolidateTab {
   private isRunning = false;
 
   constructor(
-    private readonly detector: Detector,
+    private readonly detector: Device,
     private readonly schema: Schema,
   ) {
     this.document = this.kept() ?? blank(schema);

@@ -2,7 +2,7 @@
 
 import { make, setText } from "../dom";
 import { messageOf } from "../faults";
-import type { Detector } from "./detector";
+import type { Device } from "../device";
 
 interface Listing {
   readonly folder: string;
@@ -32,7 +32,7 @@ export class FolderBrowser {
   private asked = 0;
 
   constructor(
-    private readonly detector: Detector,
+    private readonly detector: Device,
     private readonly events: FolderEvents,
     private readonly wanted: (name: string) => boolean = () => true,
   ) {

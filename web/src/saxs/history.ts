@@ -4,7 +4,7 @@ import { make, setText } from "../dom";
 import { messageOf } from "../faults";
 import { extent, type Trace } from "../plot/trace";
 import { traceOf } from "./curve_plot";
-import type { Detector } from "./detector";
+import type { Device } from "../device";
 import { save } from "./files";
 import { correlationLength, csvOf, histogram, Integrals, type Part, RATE_SPAN, type Series } from "./integrals";
 import { PlotFrame } from "./plot_frame";
@@ -36,7 +36,7 @@ export class HistoryTab {
   private ticks = 0;
 
   constructor(
-    private readonly detector: Detector,
+    private readonly detector: Device,
     private readonly isShown: () => boolean,
   ) {
     const { page } = detector;

@@ -2,7 +2,7 @@
 
 import { make, setText } from "../dom";
 import { messageOf } from "../faults";
-import type { Detector } from "./detector";
+import type { Device } from "../device";
 import { choose } from "./dialog";
 import { pickFile, toBase64 } from "./files";
 import { FolderBrowser, joined } from "./folder";
@@ -24,7 +24,7 @@ export class MaskPreview {
   private readonly text = make("figcaption");
   private asked = 0;
 
-  constructor(private readonly detector: Detector) {
+  constructor(private readonly detector: Device) {
     this.canvas.hidden = true;
     this.element.append(this.canvas, this.text);
   }
@@ -67,7 +67,7 @@ export class MaskPreview {
 }
 
 /** The path of the chosen mask; "" for none; undefined when nothing was chosen. Throws when one could not be sent. */
-export async function pickMask(detector: Detector, present: string): Promise<string | undefined> {
+export async function pickMask(detector: Device, present: string): Promise<string | undefined> {
   let chosen: string | Promise<string> = present;
   const preview = new MaskPreview(detector);
   const take = (path: string): void => {
@@ -111,7 +111,7 @@ export async function pickMask(detector: Detector, present: string): Promise<str
 }
 
 /** The components of the chosen folder; undefined when none was chosen. */
-export async function pickFolder(detector: Detector, present: readonly string[]): Promise<string[] | undefined> {
+export async function pickFolder(detector: Device, present: readonly string[]): Promise<string[] | undefined> {
   let chosen = "";
   const browser = new FolderBrowser(detector, { folder: (path) => (chosen = path) });
   void browser.open(joined(present.join("/"), "."));
@@ -128,7 +128,7 @@ export async function pickFolder(detector: Detector, present: readonly string[])
 }
 
 /** The path of the chosen file below the base folder. */
-export async function pickPath(detector: Detector, present: readonly string[]): Promise<string[] | undefined> {
+export async function pickPath(detector: Device, present: readonly string[]): Promise<string[] | undefined> {
   let chosen = "";
   const browser = new FolderBrowser(detector, { file: (path) => (chosen = path) });
   void browser.open(joined(present.join("/"), present.length ? ".." : "."));

@@ -4,7 +4,7 @@ import { make, setText } from "../dom";
 import { messageOf } from "../faults";
 import { formatTime } from "../format";
 import { type CurveData, CurvePlot } from "./curve_plot";
-import type { Detector } from "./detector";
+import type { Device } from "../device";
 import { SCALES, type Scale } from "./scales";
 
 interface Newest {
@@ -31,7 +31,7 @@ export class PlotsTab {
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly detector: Detector,
+    private readonly detector: Device,
     private readonly isShown: () => boolean,
   ) {
     this.scales = kept();

@@ -3,7 +3,7 @@
 import { make, setText } from "../dom";
 import { messageOf } from "../faults";
 import { formatPv, PLAIN } from "../format";
-import type { Detector } from "./detector";
+import type { Device } from "../device";
 import { choose, lines } from "./dialog";
 import type { Draft } from "./draft";
 import { indented, save } from "./files";
@@ -44,7 +44,7 @@ export class Queue {
   private asked = 0;
 
   constructor(
-    private readonly detector: Detector,
+    private readonly detector: Device,
     private readonly draft: Draft,
     private readonly events: QueueEvents,
   ) {

@@ -1,15 +1,15 @@
 // The panel of a SAXS detector: calibration and queue, curves, history, consolidation.
 
+import { Device } from "../device";
 import { make, setText } from "../dom";
 import { messageOf } from "../faults";
 import type { Page } from "../page";
-import { formatPv, PLAIN } from "../format";
+import { TabBar } from "../tab_bar";
 import { CalibrationTab } from "./calibration";
 import { ConsolidateTab } from "./consolidate";
-import { Detector } from "./detector";
 import { HistoryTab } from "./history";
 import { PlotsTab } from "./plots";
-import { formatSaxs, type SaxsQuery, type TabName, TABS } from "./query";
+import { formatSaxs, type SaxsQuery, type TabName } from "./query";
 import type { Schema } from "./schema";
 
 const TITLES: Readonly<Record<TabName, string>> = {
@@ -22,9 +22,8 @@ const RETRY = 2000; // ms
 
 export class SaxsPage {
   readonly element = make("div", "saxs");
-  private readonly detector: Detector;
-  private readonly tabs = new Map<TabName, HTMLButtonElement>();
-  private readonly bodies = new Map<TabName, HTMLElement>();
+  private readonly detector: Device;
+  private readonly bar: TabBar<TabName>;
   private readonly looks = new Map<TabName, () => void>();
   private readonly problem = make("p", "saxs-problem");
   private tab: TabName;
@@ -35,40 +34,19 @@ export class SaxsPage {
     private readonly query: SaxsQuery,
   ) {
     this.tab = query.tab;
-    this.detector = new Detector(page, query.prefix);
+    this.detector = new Device(page, query.prefix);
     history.replaceState(null, "", formatSaxs(query));
-    const bar = make("div", "saxs-tabs");
-    bar.role = "tablist";
-    for (const name of TABS) {
-      const tab = make("button", "saxs-tab", TITLES[name]);
-      tab.role = "tab";
-      tab.id = `saxs-tab-${name}`;
-      tab.addEventListener("click", () => this.go(name));
-      tab.addEventListener("keydown", (event) => this.step(event, name));
-      this.tabs.set(name, tab);
-      bar.append(tab);
-      const body = make("section", "saxs-body");
-      body.role = "tabpanel";
-      body.setAttribute("aria-labelledby", tab.id);
-      this.bodies.set(name, body);
-    }
-    const state = make("span", "saxs-device");
-    this.detector.watch("State", (pv) => {
-      state.dataset.sev = pv.connected ? pv.severity : "DISCONNECTED";
-      setText(state, pv.connected ? formatPv(pv, PLAIN) : "not connected");
-    });
-    this.detector.watch("Status", (pv) => (state.title = pv.connected ? formatPv(pv, PLAIN) : pv.reason));
     const panel = make("a", "", "Image and readings");
     panel.href = `#/saxs?P=${encodeURIComponent(query.prefix)}`;
-    bar.append(make("span", "saxs-links", state, panel));
+    this.bar = new TabBar(TITLES, this.detector, panel, (name) => this.shown(name));
     this.problem.role = "alert";
-    this.element.append(bar, this.problem, ...this.bodies.values());
+    this.element.append(this.bar.element, this.problem, ...this.bar.all);
     const plots = new PlotsTab(this.detector, () => this.tab === "plots");
     const past = new HistoryTab(this.detector, () => this.tab === "history");
-    this.bodies.get("plots")?.append(plots.element);
-    this.bodies.get("history")?.append(past.element);
+    this.bar.body("plots").append(plots.element);
+    this.bar.body("history").append(past.element);
     this.looks.set("plots", plots.look).set("history", past.look);
-    this.go(query.tab);
+    this.bar.show(query.tab);
     this.detector.onClose(page.pvs.watch(() => void this.begin()));
     void this.begin();
   }
@@ -88,11 +66,11 @@ export class SaxsPage {
       const merge = await detector.ask<Schema>("MergeSchema");
       if (detector.closed || this.isComplete) return;
       const consolidate = new ConsolidateTab(detector, merge);
-      this.bodies.get("calibration")?.append(new CalibrationTab(detector, calibration, this.query.given).element);
-      this.bodies.get("consolidate")?.append(consolidate.element);
+      this.bar.body("calibration").append(new CalibrationTab(detector, calibration, this.query.given).element);
+      this.bar.body("consolidate").append(consolidate.element);
       this.looks.set("consolidate", consolidate.look);
       setText(this.problem, "");
-      this.go(this.tab);
+      this.bar.show(this.tab);
     } catch (error) {
       if (detector.closed) return;
       setText(this.problem, `${detector.prefix}: ${messageOf(error)}`);
@@ -101,30 +79,12 @@ export class SaxsPage {
   }
 
   private get isComplete(): boolean {
-    return this.bodies.get("calibration")?.childElementCount !== 0;
+    return this.bar.body("calibration").childElementCount !== 0;
   }
 
-  private go(name: TabName): void {
+  private shown(name: TabName): void {
     this.tab = name;
-    for (const each of TABS) {
-      const tab = this.tabs.get(each);
-      if (tab) {
-        tab.ariaSelected = String(each === name);
-        tab.tabIndex = each === name ? 0 : -1;
-      }
-      const body = this.bodies.get(each);
-      if (body) body.hidden = each !== name;
-    }
     history.replaceState(null, "", formatSaxs({ prefix: this.query.prefix, tab: name }));
     this.looks.get(name)?.();
-  }
-
-  private step(event: KeyboardEvent, name: TabName): void {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    const next = TABS[(TABS.indexOf(name) + by + TABS.length) % TABS.length] ?? name;
-    this.go(next);
-    this.tabs.get(next)?.focus();
   }
 }

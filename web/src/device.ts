@@ -1,10 +1,10 @@
-// The detector of the page: its PVs and its commands.
+// The device of an instrument's page: its PVs and its commands.
 
-import type { Page } from "../page";
-import type { Pv } from "../pv";
-import type { WriteValue } from "../pvs";
+import type { Page } from "./page";
+import type { Pv } from "./pv";
+import type { WriteValue } from "./pvs";
 
-export class Detector {
+export class Device {
   private readonly drops = new Set<() => void>();
   private isClosed = false;
 
@@ -45,7 +45,7 @@ export class Detector {
     return (typeof result === "string" ? JSON.parse(result) : result) as T;
   }
 
-  /** Whether the page of this detector was left meanwhile. */
+  /** Whether the page of this device was left meanwhile. */
   get closed(): boolean {
     return this.isClosed;
   }
