@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from devices.correlator.plan import Plan
 from devices.correlator.properties import CorrelatorProperties
-from devices.pipelines.candidates.cut_out import cut_out, dynamic_spectrum
+from devices.pipelines.candidates.cut_out import beam_reach, cut_out, dynamic_spectrum
 from devices.pipelines.candidates.find import GroupSettings, find_groups
 from devices.pipelines.candidates.group import Group, SideLobes
 from devices.pipelines.search.band import Band
@@ -190,20 +190,18 @@ class Line:
 
     def pictures(self, groups: list[Group]) -> list[Pictures]:
         """Of what was searched last."""
-        if not groups:
-            return []
-        recent = self._search.search.recent
-        look_back = recent.shape[1] - self.samples
-        return [self._cut(recent, look_back, group) for group in groups]
+        return [self._cut(group) for group in groups]
 
     def close(self) -> None:
         self._search.search.close()
 
-    def _cut(self, recent: NDArray[np.float32], look_back: int, group: Group) -> Pictures:
+    def _cut(self, group: Group) -> Pictures:
+        size, beam_px = self._given.subimgpix, self._optics.beam_px
+        recent, y, x = self._search.search.recent_about(group.y, group.x, max(size // 2, beam_reach(beam_px)))
+        look_back = recent.shape[1] - self.samples
         lead = self.band.lead_samples(group.dm)
-        size = self._given.subimgpix
-        cutout = cut_out(recent, look_back, group.y, group.x, lead, group.sample, group.width, size)
-        return Pictures(cutout, dynamic_spectrum(recent, group.y, group.x, self._optics.beam_px), look_back)
+        cutout = cut_out(recent, look_back, y, x, lead, group.sample, group.width, size)
+        return Pictures(cutout, dynamic_spectrum(recent, y, x, beam_px), look_back)
 
 
 def lines_of(given: CorrelatorProperties, band: Band, plan: Plan, optics: Optics) -> list[Line]:

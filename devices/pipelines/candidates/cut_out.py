@@ -72,6 +72,11 @@ def cut_out(
     return out
 
 
+def beam_reach(beam_px: float) -> int:
+    """How far from the pixel a beam is summed, pixels."""
+    return math.ceil(1.5 * beam_px)
+
+
 def dynamic_spectrum(cube: NDArray[np.float32], y: int, x: int, beam_px: float = 3.0) -> NDArray[np.float32]:
     """The sum over the beam about a pixel, in each channel and sample; white noise stays as it is.
 
@@ -83,7 +88,7 @@ def dynamic_spectrum(cube: NDArray[np.float32], y: int, x: int, beam_px: float =
         Axes (channel, sample); NaN for a channel that is missing.
     """
     rows, columns = cube.shape[2:]
-    reach = math.ceil(1.5 * beam_px)
+    reach = beam_reach(beam_px)
     top, left = max(y - reach, 0), max(x - reach, 0)
     part = cube[:, :, top : y + reach + 1, left : x + reach + 1]
     dy = np.arange(top, min(y + reach + 1, rows)) - y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.pipelines.search.drift import Shift, shifted
+from devices.pipelines.search.drift import MARGIN, Shift, shifted
 from devices.pipelines.search.settings import SearchSettings
 from devices.pipelines.search.weights import Weights
 
@@ -17,6 +18,7 @@ from devices.pipelines.search.weights import Weights
 NOISE_VALUES: Final = 16_384
 
 Shape = tuple[int, int, int, int]
+Window = tuple[slice, slice]
 Sigma = NDArray[np.float64]
 
 
@@ -82,18 +84,32 @@ class Engine(ABC):
         _, samples, rows, columns = self.shape
         return max(1, int((samples * rows * columns / NOISE_VALUES) ** 0.5))
 
-    def recent(self, samples: int) -> NDArray[np.float32]:
-        """The last samples without the baseline, unfiltered; what is not there is NaN; axes (channel, sample, y, x)."""
-        channels, of_gulp, rows, columns = self.shape
-        recent = np.full((channels, samples, rows, columns), np.nan, np.float32)
+    def recent(self, samples: int, window: Window) -> NDArray[np.float32]:
+        """The last samples without the baseline, unfiltered; what is not there is NaN.
+
+        Args:
+            window: rows and columns that are wanted.
+        Returns:
+            Axes (channel, sample, y, x).
+        """
+        channels, of_gulp, *size = self.shape
+        wanted = [range(length)[part] for length, part in zip(size, window, strict=True)]
+        recent = np.full((channels, samples, len(wanted[0]), len(wanted[1])), np.nan, np.float32)
         for age, slot in enumerate(reversed(self.order)):
             last = samples - age * of_gulp
             first = max(0, last - of_gulp)
             if last <= 0:
                 break
             alive = np.flatnonzero(self.alive[slot])
-            gulp = self.residual(slot, alive)[:, of_gulp - (last - first) :]
-            recent[alive, first:last] = shifted(gulp, self.moved[slot])
+            # What moves into the window, and beside it what a fraction of a pixel is made of, comes from about it.
+            reach = [math.ceil(abs(moved)) + MARGIN if moved else 0 for moved in self.moved[slot]]
+            about = [
+                slice(max(0, part.start - by), min(length, part.stop + by))
+                for part, by, length in zip(wanted, reach, size, strict=True)
+            ]
+            gulp = self.residual(slot, alive, (about[0], about[1]))[:, of_gulp - (last - first) :]
+            inner = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(wanted, about, strict=True)]
+            recent[alive, first:last] = shifted(gulp, self.moved[slot])[:, :, inner[0], inner[1]]
         return recent
 
     @abstractmethod
@@ -134,8 +150,8 @@ class Engine(ABC):
         """Move the filtered images of a gulp from the sample ``first`` on; those before are used no more."""
 
     @abstractmethod
-    def residual(self, slot: int, channels: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Images without the baseline, unfiltered, as they came; axes (one of channels, sample, y, x)."""
+    def residual(self, slot: int, channels: NDArray[np.intp], window: Window) -> NDArray[np.float32]:
+        """Windows of images without the baseline, unfiltered, as they came; axes (one of channels, sample, y, x)."""
 
     @abstractmethod
     def close(self) -> None:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from devices.pipelines.search.drift import MARGIN, Shift
-from devices.pipelines.search.engine import Engine, Shape, Sigma, Significances
+from devices.pipelines.search.engine import Engine, Shape, Sigma, Significances, Window
 from devices.pipelines.search.noise import CLIP, LEFT, ROUNDS
 from devices.pipelines.search.padding import padded_length, padded_psf, quick_length
 from devices.pipelines.search.settings import SearchSettings
@@ -164,8 +164,9 @@ class GraphicsEngine(Engine):
         if self._psf is None:
             self.moved[slot] = (0.0, 0.0)
 
-    def residual(self, slot: int, channels: NDArray[np.intp]) -> NDArray[np.float32]:
-        return np.asarray(self._residual[slot][torch.from_numpy(channels).to(self._device)].cpu().numpy())
+    def residual(self, slot: int, channels: NDArray[np.intp], window: Window) -> NDArray[np.float32]:
+        part = self._residual[slot][:, :, window[0], window[1]]
+        return np.asarray(part[torch.from_numpy(channels).to(self._device)].cpu().numpy())
 
 
 def _at(sample: torch.Tensor, trial: torch.Tensor) -> torch.Tensor:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
+#: 480 x 480 pixels are transformed in three quarters of the time that 450 x 450 take.
+STEP: Final = 16
+
 
 def padded_length(size: int, extent: int) -> int:
-    """The shortest even length of a quick transform in which a function, centred, does not reach round.
+    """The shortest length of a quick transform in which a function, centred, does not reach round.
 
     Args:
         size: of the image, pixels.
@@ -18,10 +23,10 @@ def padded_length(size: int, extent: int) -> int:
 
 
 def quick_length(length: int) -> int:
-    """The first even length from here up whose only factors are 2, 3 and 5."""
-    length += length % 2
+    """The first multiple of `STEP` from here up whose only factors are 2, 3 and 5."""
+    length = -(-length // STEP) * STEP
     while not _is_quick(length):
-        length += 2
+        length += STEP
     return length
 
 

@@ -1,4 +1,4 @@
-"""The search on a processor: scipy's transforms and a compiled kernel, in threads."""
+"""The search on a processor: torch's transforms and a compiled kernel, in threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.pipelines.search.drift import Shift, shifted
-from devices.pipelines.search.engine import Engine, Shape, Sigma, Significances
+from devices.pipelines.search.engine import Engine, Shape, Sigma, Significances, Window
 from devices.pipelines.search.kernel import search_block
 from devices.pipelines.search.noise import robust_sigma
 from devices.pipelines.search.settings import SearchSettings
@@ -32,7 +32,7 @@ class ProcessorEngine(Engine):
         self._residual = np.zeros((len(self.order), *shape), np.float32)
         self._filtered = self._residual if self._filter is None else np.zeros_like(self._residual)
         self._cube = self._residual[0]
-        self._threads = ThreadPoolExecutor(settings.threads, "search")
+        self._threads = ThreadPoolExecutor(settings.threads, "search", _one_thread)
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -122,8 +122,15 @@ class ProcessorEngine(Engine):
         if self._filter is None:
             self.moved[slot] = (0.0, 0.0)
 
-    def residual(self, slot: int, channels: NDArray[np.intp]) -> NDArray[np.float32]:
-        return np.asarray(self._residual[slot][channels], np.float32)
+    def residual(self, slot: int, channels: NDArray[np.intp], window: Window) -> NDArray[np.float32]:
+        return np.asarray(self._residual[slot][(slice(None), slice(None), *window)][channels], np.float32)
+
+
+def _one_thread() -> None:
+    """Transforms of this thread use no others."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _parts(size: int, count: int) -> list[tuple[int, int]]:

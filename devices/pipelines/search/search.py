@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from devices.pipelines.search.band import Band
 from devices.pipelines.search.baseline import Baseline
 from devices.pipelines.search.drift import Shift
-from devices.pipelines.search.engine import Engine, Shape, Sigma, Significances
+from devices.pipelines.search.engine import Engine, Shape, Sigma, Significances, Window
 from devices.pipelines.search.noise import ChannelNoise, PixelNoise
 from devices.pipelines.search.psf import unit_energy
 from devices.pipelines.search.result import SearchResult, Voxels
@@ -68,9 +68,17 @@ class Search:
 
         Axes (channel, look-back and gulp's samples, y, x); what did not come is NaN. A copy.
         """
+        return self._recent((slice(None), slice(None)))
+
+    def recent_about(self, y: int, x: int, reach_px: int) -> tuple[NDArray[np.float32], int, int]:
+        """The part of `recent` that is within this reach of a pixel, in y and in x, and the pixel (y, x) in it."""
+        top, left = max(0, y - reach_px), max(0, x - reach_px)
+        return self._recent((slice(top, y + reach_px + 1), slice(left, x + reach_px + 1))), y - top, x - left
+
+    def _recent(self, window: Window) -> NDArray[np.float32]:
         if self._engine is None:
             raise ValueError("recent: no gulp was searched yet")
-        return self._engine.recent(self.trials.look_back(self.band) + self._shape[1])
+        return self._engine.recent(self.trials.look_back(self.band) + self._shape[1], window)
 
     def reset_noise(self) -> None:
         """Forget the noise: the next gulp decides."""
