@@ -38,6 +38,7 @@ class Shutter(Member):
         self._values = {True: open, False: closed}
         self._is_open: bool | None = None if self._state else False
         self._labels: tuple[str, ...] = ()
+        self._reports = 0
         around.shutters[name] = self.set
 
     def begin(self) -> None:
@@ -59,10 +60,14 @@ class Shutter(Member):
 
     async def set(self, is_open: bool) -> None:
         """Open or close it, and report it when it is."""
+        told = self._reports
         if self._put is not None:
             await self.around.neighbours.put(self._put, self._values[is_open])
-        if self._state is None or self._state == self._put:
-            self._show(is_open)
+        if self._state == self._put:
+            self._is_open = is_open
+        # DCSS waits for a report, also where nothing has changed; a state of its own is told when it gets there.
+        if self._is_open is is_open and told == self._reports:
+            self._report()
 
     def row(self) -> Mapping[str, Any]:
         return {"open": self._is_open}
@@ -93,23 +98,22 @@ class Shutter(Member):
                 self.spawn(self._learn_and_see(reading), "facts")
                 return
             value = self._labels[int(value)] if int(value) < len(self._labels) else value
-        is_open = value.casefold() == str(wanted).casefold() if isinstance(value, str) else value == wanted
-        if isinstance(value, str) and wanted is True:
+        if not isinstance(value, str):
+            is_open = bool(value == wanted)
+        elif wanted is True:
             is_open = value.casefold() in OPEN_WORDS
-        self._show(bool(is_open))
+        else:
+            is_open = value.casefold() == str(wanted).casefold()
+        if is_open is not self._is_open:
+            self._is_open = is_open
+            self._report()
 
     async def _learn_and_see(self, reading: Reading[Any]) -> None:
         await self._learn()
         if self._labels:
             self._changed(reading)
 
-    def _show(self, is_open: bool) -> None:
-        if self._is_open is not is_open or self._put is None:
-            self._is_open = is_open
-            self._report()
-        elif self.is_registered:
-            self._report()
-
     def _report(self) -> None:
+        self._reports += 1
         if self.is_registered and self._is_open is not None:
             self.send("htos_report_shutter_state", "open" if self._is_open else "closed")
