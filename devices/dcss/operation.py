@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -111,6 +111,11 @@ class DhsOperations:
         if not name or len(name) > dcs_text.MAX_NAME or name in self._works:
             raise BadValueError(f"operation {name!r} is there already, or not 1 to {dcs_text.MAX_NAME} characters long")
         self._works[name] = work
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Nobody does these any more; calls that run go on."""
+        for name in names:
+            self._works.pop(name, None)
 
     def start(self, message: Message, sender: Sender) -> None:
         """``stoh_start_operation name handle [arguments]``; one that nobody does is answered at once."""
