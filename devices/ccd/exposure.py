@@ -31,6 +31,7 @@ class CcdExposure(ExposureQuickLook):
         self._stops = asyncio.Event()
 
     async def connect(self) -> None:
+        await self.restore_detector()
         await self.find_unsaved()
         self.find_type("zero")
 

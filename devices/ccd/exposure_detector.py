@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import astuple
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import numpy as np
 
-from devices.ccd.detector_setup import read_setup
+from devices.ccd.detector_setup import DetectorSetup, read_setup
 from devices.ccd.exposure_properties import ExposureProperties
 from devices.ccd.tool import CcdTool
 from devices.core import Argument, attribute, command
-from devices.core.errors import BadValueError
+from devices.core.errors import BadValueError, reason
 from devices.pipelines.ccd.geometry import whole
 
 MOST_AMPS = 1024
@@ -21,12 +22,15 @@ Count = Annotated[int, Argument(limits=(0, 1_000_000))]
 Numbers = Annotated[list[float], Argument(shape=(2 * MOST_AMPS,))]
 Integers = Annotated[list[int], Argument(shape=(MOST_AMPS,))]
 _UNFLIPPED: list[int] = [0]
+#: Under which name changes of the detector are memorized.
+REMEMBERED: Final = "detector"
 
 
 class ExposureDetector(CcdTool):
     """The side of an exposure that knows what is read.
 
-    What is put here holds from the next exposure on; the controller is told when that begins.
+    What is put here holds from the next exposure on; the controller is told when that begins. It survives a restart, as
+    long as the property is what it was.
     """
 
     properties: ExposureProperties
@@ -51,9 +55,25 @@ class ExposureDetector(CcdTool):
 
     def build(self) -> None:
         super().build()
-        self.setup = read_setup(self.properties.detector)
+        self.setup = self._configured = read_setup(self.properties.detector)
         self.setup.geometry()
         self._show_setup()
+
+    async def restore_detector(self) -> None:
+        """Say again what was said of the detector before a restart."""
+        kept = self.memory.values.get(REMEMBERED)
+        if not isinstance(kept, dict) or kept.get("of") != _fingerprint(self._configured):
+            return
+        try:
+            self.setup = self.setup.changed(kept["changes"])
+        except (BadValueError, KeyError, TypeError) as error:
+            self.log.error("what was said of the detector is not restored: %s: %s", reason(error), error)
+        self._show_setup()
+
+    def _remember(self) -> None:
+        configured = self._configured.as_dict()
+        changes = {name: value for name, value in self.setup.as_dict().items() if value != configured[name]}
+        self.memory.remember(REMEMBERED, {"of": _fingerprint(self._configured), "changes": changes})
 
     def _show_setup(self) -> None:
         setup, geometry = self.setup, self.setup.geometry()
@@ -75,6 +95,7 @@ class ExposureDetector(CcdTool):
         """Say something of the detector otherwise; all is as before when that cannot be."""
         self.setup = self.setup.changed(words)
         self._show_setup()
+        self._remember()
 
     @roi.write
     async def write_roi(self, numbers: np.ndarray[Any, Any]) -> None:
@@ -188,5 +209,9 @@ class ExposureDetector(CcdTool):
             raise BadValueError(f"detector: no JSON: {error}") from error
         if not isinstance(words, dict):
             raise BadValueError("detector: a JSON object is expected")
-        self.setup = self.setup.changed(words)
-        self._show_setup()
+        self.change(**words)
+
+
+def _fingerprint(setup: DetectorSetup) -> int:
+    """Of a detector, as JSON has it."""
+    return zlib.crc32(json.dumps(setup.as_dict()).encode())

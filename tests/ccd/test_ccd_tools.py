@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -168,3 +169,24 @@ def test_a_region_of_four_numbers_is_wanted() -> None:
             await display.run("publish_full_image")
 
     asyncio.run(work())
+
+
+def test_a_window_outlives_a_restart_but_not_another_detector(tmp_path: Path) -> None:
+    shelf = Shelf()
+    asked = {"format": [60, 0, 0, 4, 40, 0, 0, 0, 0], "focalplane": [1, 1, 2, 2, [0, 1, 2, 3]]}
+
+    async def first() -> None:
+        async with camera(tmp_path / "data", store=shelf) as found:
+            await found.exposure.run("set_roi", {"first_col": 3, "last_col": 58, "row_bin": 2})
+            await found.exposure.run("set_detgap", {"gaps": [5.0, 7.0]})
+
+    async def again(expected: list[int], gap: float, **format: int) -> None:
+        detector = {**asked, "format": [*asked["format"][:5], *format.values()]} if format else asked
+        async with camera(tmp_path / "data", store=shelf, detector=json.dumps(detector)) as found:
+            assert found.exposure.roi.value.tolist() == expected
+            assert found.exposure.setup.detector_gaps == (((5.0, 7.0),) if gap else ())
+
+    asyncio.run(first())
+    assert len(shelf.values["detector"]) < 200
+    asyncio.run(again([3, 58, 1, 40, 1, 2], 5.0))
+    asyncio.run(again([1, 60, 1, 40, 1, 1], 0.0, predark=4))
