@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any, ClassVar
 
 from devices.core import Quality, Reading
 from devices.core.errors import AbortedError, BadValueError, NotConnectedError, RangeError, TimeoutError, reason
+from devices.core.neighbours import ANSWER_SECONDS
 from devices.dcss.bridge_member import TELL_SECONDS, Member, Surroundings, number
 from devices.dcss.handler import Message
 from devices.dcss.motor_configuration import MotorConfiguration
@@ -211,23 +213,36 @@ class Motor(Member):
             if overshoot * (goals[-1] - (self.position or 0.0)) < 0.0:
                 goals = [goals[-1] - overshoot, goals[-1]]
         for goal in goals:
-            await self._put(goal)
-            await self._arrive(goal)
+            await self._go(goal)
 
-    async def _put(self, position: float) -> None:
+    async def _put(self, position: float, seconds: float = ANSWER_SECONDS) -> None:
         if self._is_aborting:
             raise AbortedError(f"{self.name} was stopped")
-        await self.around.neighbours.put(self.mapping.setpoint, position * self.mapping.factor + self._offset)
+        value = position * self.mapping.factor + self._offset
+        await self.around.neighbours.put(self.mapping.setpoint, value, seconds)
 
-    async def _arrive(self, goal: float) -> None:
+    async def _go(self, goal: float) -> None:
+        # A record answers a put when the move is over.
+        is_record = self.mapping.setpoint.startswith(("ca:", "pva:"))
+        put = asyncio.ensure_future(self._put(goal, self.mapping.seconds if is_record else ANSWER_SECONDS))
+        put.add_done_callback(lambda _: self._news.set())
+        try:
+            await self._arrive(goal, put)
+        finally:
+            put.cancel()
+
+    async def _arrive(self, goal: float, put: asyncio.Future[None]) -> None:
         """Wait until it is there.
 
         Raises:
             AbortedError: it was stopped. TimeoutError: it takes too long. NotConnectedError: nobody knows where it is.
         """
-        began, has_moved = time.monotonic(), False
+        began, taken, has_moved = time.monotonic(), math.inf, False
         while True:
             self._news.clear()
+            if put.done():
+                put.result()
+                taken = min(taken, time.monotonic())
             if self._is_aborting:
                 while self._moves() and time.monotonic() < began + self.mapping.seconds:
                     await self._wait()
@@ -238,10 +253,12 @@ class Motor(Member):
             is_near = self.mapping.tolerance is not None and abs(position - goal) <= self.mapping.tolerance
             has_moved |= bool(moves)
             if moves is None:
-                if is_near or self.mapping.tolerance is None:
+                if put.done() and (is_near or self.mapping.tolerance is None):
                     return
-            elif not moves and (has_moved or is_near or elapsed > self.mapping.settle):
+            elif not moves and (has_moved or (put.done() and is_near)):
                 return
+            elif not moves and time.monotonic() - taken > self.mapping.settle:
+                return  # it had nothing to do, or did it faster than anybody could see
             if elapsed > self.mapping.seconds:
                 raise TimeoutError(f"{self.name} is at {position:g} and not at {goal:g} after {elapsed:.0f} s")
             await self._wait()
@@ -303,8 +320,7 @@ class Motor(Member):
         if seconds <= 0.0:
             raise RangeError(f"time = {seconds:g} s is not > 0 s")
         if start is not None:
-            await self._put(start)
-            await self._arrive(start)
+            await self._go(start)
         begin = self.position
         if begin is None:
             raise NotConnectedError(f"{self.name}: its position is not known")
@@ -318,11 +334,9 @@ class Motor(Member):
                 await neighbours.put(speed, abs(delta / seconds * self.mapping.factor))
             if opens is not None:
                 await opens(True)
-            if speed is not None:
-                await self._put(begin + delta)
-            else:
+            if speed is None:
                 await self._lead(begin, delta, seconds)
-            await self._arrive(begin + delta)
+            await self._go(begin + delta)
         finally:
             # Also after an abort: nothing is exposed any longer than it must be.
             if opens is not None:
@@ -336,7 +350,6 @@ class Motor(Member):
         while (elapsed := time.monotonic() - began) < seconds:
             await self._put(begin + delta * elapsed / seconds)
             await self._wait_until(min(began + seconds, time.monotonic() + TELL_SECONDS))
-        await self._put(begin + delta)
 
     async def _wait_until(self, moment: float) -> None:
         while not self._is_aborting and (left := moment - time.monotonic()) > 0.0:
