@@ -69,6 +69,13 @@ def is_balanced(text: str) -> bool:
     return depth == 0
 
 
+def unescape(text: str, position: int) -> tuple[str, int]:
+    """What the backslash here stands for, and where the text goes on."""
+    found = _ESCAPE.match(text, position)
+    assert found is not None, "no backslash there"
+    return _unescaped(found), found.end()
+
+
 def _words(text: str) -> list[str]:
     found: list[str] = []
     position, end = 0, len(text)
@@ -95,9 +102,7 @@ def _words(text: str) -> list[str]:
 def _bare_end(text: str, position: int) -> int:
     while position < len(text) and text[position] not in _BLANKS:
         if text[position] == "\\":
-            found = _ESCAPE.match(text, position)
-            assert found is not None
-            position = found.end()
+            _, position = unescape(text, position)
         else:
             position += 1
     return position

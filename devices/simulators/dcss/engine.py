@@ -247,6 +247,7 @@ class Engine:
         # Before it is sent: a simulated server answers at once.
         for each in (name, *others):
             self.busy[each] = device.host
+            self.outcomes.pop(each, None)
         return self.dcss.to_device(device, text)
 
     def _over(self, name: str, outcome: str) -> None:
