@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -172,6 +172,17 @@ class CcdClient:
         with _meanings():
             labels = list(self._proxy.get_attribute_config(attribute).enum_labels)
             self._proxy.write_attribute(attribute, labels.index(value) if value in labels else value)
+
+    def state(self) -> str:
+        """The device's State, ON or RUNNING, say."""
+        with _meanings():
+            return str(self._proxy.state())
+
+    def properties(self, names: Iterable[str]) -> dict[str, str]:
+        """The first lines of properties in the database; "" for one that is not set there."""
+        with _meanings():
+            found = self._proxy.get_property(list(names))
+        return {name: next(iter(lines), "") for name, lines in found.items()}
 
     def status(self) -> dict[str, Any]:
         """What the camera does: state, what is left, the next file, the last one."""

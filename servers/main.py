@@ -348,6 +348,18 @@ def panels(files: tuple[Path, ...], folder: Path, only_check: bool, tidy: bool) 
 
 
 @main.command()
+@click.option("--mock", is_flag=True, help="Start a simulated camera when no facility runs; it ends with the shell.")
+@click.option("--startup", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Run this script first.")
+@click.option("--command", "-c", "code", metavar="CODE", help="Run this instead of a prompt.")
+@client_options
+def shell(mock: bool, startup: Path | None, code: str | None, **place: Any) -> None:
+    """Python with the facility's devices: exposure.expose(2.0, 'flat', 'a title')."""
+    from servers.shell import command
+
+    command.run(**place, mock=mock, startup=startup, code=code)
+
+
+@main.command()
 @option_group(state_dir_option(envvar="DIPTYCH_STATE_DIR"), port_offset_option(), tango_host_option())
 def doctor(**place: Any) -> None:
     """Say what is wrong here and what to do about it."""
