@@ -22,6 +22,7 @@ import tango.server
 from devices.core import Device
 from devices.core.errors import ConfigurationError
 from devices.core.memorized import Store
+from devices.core.neighbours import Neighbours
 from servers.facility import leash
 from servers.facility.address import from_here, publish_options
 from servers.facility.facility_file import Facility, full_server_name, short_server_name
@@ -99,10 +100,18 @@ class Host:
         self.tango_port = tango_port or (free_port(self.bind) if tango_host is None else 0)
         self.loop_thread = LoopThread()
         self.pusher = Pusher()
-        self.neighbours = AllNeighbours(self._reachable)
+        self.neighbours = AllNeighbours(self._reachable, self._pvs)
         self._stop = threading.Event()
         self._armed = 0.0
         self._watcher = threading.Thread(target=self._watch_configuration, name="configuration", daemon=True)
+
+    def _pvs(self) -> Neighbours:
+        """How devices reach PVs: of this facility, and of the servers that its file names."""
+        from servers.neighbours.epics_neighbours import EpicsNeighbours  # libraries that few servers need
+
+        ports, others = self.facility.ports, self.facility.pv_servers
+        ca = [ports.endpoint("ca"), ports.endpoint("ca_images"), *others.get("ca", ())]
+        return EpicsNeighbours(ca, [ports.endpoint("pva"), ports.endpoint("pva_images"), *others.get("pva", ())])
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; in the main thread.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -61,6 +61,7 @@ class Facility:
         panels: the folder of operator panels that browsers get, or None for no web server.
         web: where the panels are served, and to whom.
         history: how the PVs are recorded, or None when they are not.
+        pv_servers: ``ca`` and ``pva`` -> HOST:PORT of EPICS servers beside the mirrors, for devices that reach PVs.
         tango_host: HOST:PORT of an existing database, or None for the embedded one.
     """
 
@@ -83,6 +84,7 @@ class Facility:
     panels: Path | None = None
     web: WebSettings = field(default_factory=WebSettings)
     history: HistorySettings | None = None
+    pv_servers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tango_host: str | None = None
 
     def server(self, instance: str) -> Mapping[str, Mapping[str, Properties]]:
@@ -264,6 +266,7 @@ def _assemble(
         panels=Path(os.path.normpath(path.parent / extra["panels"])) if "panels" in extra else None,
         web=web,
         history=history,
+        pv_servers=extra.get("pv_servers", {}),
         tango_host=extra.get("tango_host"),
     )
     return facility, problems

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -45,6 +46,7 @@ class _Subscribed(Watch):
         self._pvs, self._name = pvs, name
         self.changed = changed
         self.is_open = True
+        self._loop = asyncio.get_running_loop()
         # Kept here: neither the loop nor caproto holds more than weak references to tasks and callbacks.
         pvs.watches.add(self)
         self.task = asyncio.create_task(self._run(), name=f"ca {name}")
@@ -58,12 +60,18 @@ class _Subscribed(Watch):
         if self.is_open:
             self.changed(reading)
 
+    # caproto calls these in a thread of its own.
+
     def _connection(self, pv: Any, state: str) -> None:
         if state == "disconnected":
-            self._tell(_invalid(f"{self._name} is away"))
+            self._tell_from_thread(_invalid(f"{self._name} is away"))
 
     def _value(self, subscription: Any, response: Any) -> None:
-        self._tell(_reading(response))
+        self._tell_from_thread(_reading(response))
+
+    def _tell_from_thread(self, reading: Reading[Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._tell, reading)
 
     async def _run(self) -> None:
         kept = (self._connection, self._value)
