@@ -7,10 +7,12 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
+from servers.ccd_client import CcdClient
 from tests.page.conftest import ARGUMENTS, CHROMIUM
 from tests.support.demo_facility import free_offset, started, stopped
 from tests.support.serving import ROOT
@@ -20,6 +22,7 @@ PANELS = {
     "cryocon": (1280, 720),
     "saxs": (1280, 780),
     "gen/cryo_cryocon_1": (1100, 900),
+    "ccd": (1400, 930),
     "health": (1480, 700),
 }
 #: The address, and what is there when the page is complete.
@@ -27,7 +30,15 @@ PAGES = {
     "saxs-calibration": ("saxs/SAXS1:", ".saxs-masks canvas:visible", (1280, 900)),
     "saxs-plots": ("saxs/SAXS1:?tab=plots", ".saxs-plots .plot", (1280, 560)),
     "saxs-history": ("saxs/SAXS1:?tab=history", ".saxs-history .plot", (1280, 860)),
+    "ccd-quick-look": ("ccd/CCD1:?tab=quick-look", '[data-rows="star"] td', (1280, 520)),
+    "ccd-header": ("ccd/CCD1:", "[data-keyword=OBJECT]", (1280, 660)),
 }
+#: What the camera has taken before.
+EXPOSURES: tuple[dict[str, Any], ...] = (
+    *[{"seconds": 0.0, "image_type": "zero"}] * 2,
+    *[{"seconds": 2.0, "image_type": "flat"}] * 2,
+    {"seconds": 10.0, "image_type": "object", "title": "M 67"},
+)
 IMAGES = ROOT / "docs" / "img"
 SETTLE = 20_000.0  # ms, so that curves have a past
 COLORS = 128  # of a picture: small files, and panels have few colours
@@ -37,6 +48,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         facility = started(Path(folder) / "state", free_offset())
         try:
+            if not sys.argv[1:] or any("ccd" in name for name in sys.argv[1:]):
+                with CcdClient(f"tango://127.0.0.1:{10000 + facility.offset}/ccd/1/exposure") as camera:
+                    for words in EXPOSURES:
+                        camera.expose(**words)
             take(facility.offset, sys.argv[1:])
         finally:
             stopped(facility)
