@@ -24,7 +24,8 @@ class Control:
 
     ``faults`` sets `Faults`; ``drop`` ends connections (``name``, ``how``: close, reset); ``away`` is dead for
     ``seconds``; ``start`` runs ``operation`` with ``text`` to its end; ``script`` runs ``text`` (or a built-in one by
-    name) with ``arguments``; ``move`` starts ``motor`` to ``position``; ``abort`` (``how``); ``state`` tells what there is.
+    name) with ``arguments``; ``move`` starts ``motor`` to ``position``; ``abort`` (``how``); ``state`` tells what there
+    is.
     """
 
     def __init__(self, simulator: DcssSimulator) -> None:
