@@ -207,6 +207,13 @@ class ArchonLink(ControllerLink):
         await self.driver.load_parameter(name, abs(rows))
         await asyncio.sleep(abs(rows) * self.settings.row_seconds)
 
+    async def set_row_delay(self, seconds: float) -> None:
+        self._needs("LineDelay")
+        count = round(seconds * 1e6)
+        if not 0 <= count <= LARGEST_PARAMETER:
+            raise RangeError(f"row delay = {seconds} s is outside [0, {LARGEST_PARAMETER / 1e6}] s")
+        await self.driver.set_parameters(self._loaded, {"LineDelay": count})
+
     async def temperatures(self) -> list[Temperature]:
         status = await self.driver.status()
         values = status.temperatures
@@ -295,6 +302,7 @@ def _capabilities(configuration: ArchonConfiguration) -> Capabilities:
         flushes=has("SweepCount") or (has("DoFlush") and has("FlushCount")),
         has_shutter=forces,
         windows=has("PreSkipLines") and has("PreSkipPixels"),
+        delays_rows=has("LineDelay"),
         most_binning=min(binning, Capabilities.most_binning),
     )
 

@@ -42,6 +42,7 @@ class CameraScene(Scene):
         self._controller: CcdController | None = None
         self._shown_at = 0.0
         self._lamps: tuple[str, ...] = ()
+        self._writing: asyncio.Task[None] | None = None
 
     # Tools ---------------------------------------------------------------------------------------------------------
 
@@ -186,6 +187,32 @@ class CameraScene(Scene):
         exposure.raw = replace(exposure.raw, pixels=exposure.raw.pixels[:0])
 
     async def write(self, exposure: Exposure) -> None:
+        plan = exposure.plan
+        await self.written()
+        if plan.in_background and plan.target is not None:
+            # The next exposure needs a name of its own.
+            self._device.count(is_test=plan.is_test)
+            self._writing = asyncio.create_task(self._write_behind(exposure), name=f"writing {plan.target.path.name}")
+        else:
+            await self._write(exposure)
+            if plan.target is not None:
+                self._device.count(is_test=plan.is_test)
+
+    async def written(self) -> None:
+        """Wait for the file that is written in the background: one at a time, for the sake of memory."""
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
+            self._writing = None
+
+    async def _write_behind(self, exposure: Exposure) -> None:
+        try:
+            await self._write(exposure)
+        except Exception as error:
+            # The image is kept; who took it does not wait any more.
+            self._device.log.error("writing in the background: %s: %s", reason(error), error)
+            self._device.last_error.publish(f"{reason(error)}: {error}"[:4096])
+
+    async def _write(self, exposure: Exposure) -> None:
         device, plan = self._device, exposure.plan
         assert exposure.image is not None
         if plan.target is not None:
@@ -193,7 +220,7 @@ class CameraScene(Scene):
                 await device.store.save(exposure.image, plan.target)
             finally:
                 device.show_unsaved()
-            device.count(plan.target, is_test=plan.is_test)
+            device.last_filename.publish(str(plan.target.path))
             if device.send_image.value:
                 await self._send(exposure)
         device.image_taken(exposure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -52,6 +52,7 @@ class Capabilities:
     flushes: bool = True
     has_shutter: bool = True
     windows: bool = True
+    delays_rows: bool = False
     most_binning: int = 64
 
 
@@ -131,6 +132,10 @@ class ControllerLink(ABC):
     async def shift_rows(self, rows: int) -> None:
         """Move the charge along the parallel register; negative: backwards."""
 
+    async def set_row_delay(self, seconds: float) -> None:
+        """Wait so long before each row of the read-outs from now on: how fast a time-delayed integration scans."""
+        raise NotAllowedError(f"this controller delays no rows ({seconds:g} s was asked for)")
+
     @abstractmethod
     async def temperatures(self) -> list[Temperature]:
         """Of sensors and heaters; may be the last ones while an exposure runs."""
@@ -138,6 +143,10 @@ class ControllerLink(ABC):
     async def set_temperature(self, celsius: float | None) -> None:
         """The detector's set point; None: control off."""
         raise NotAllowedError(f"this controller controls no temperature ({celsius} C was asked for)")
+
+    async def set_calibrations(self, curves: Sequence[int]) -> None:
+        """Curves of the temperature sensors: 0 DT670, 1 AD590, 2 1N4148, 3 1N914."""
+        raise NotAllowedError(f"this controller's own configuration says what its sensors are, not {list(curves)}")
 
     async def telemetry(self) -> Mapping[str, float]:
         """Voltages, currents and so on: name with its unit at the end (``P5V_V``) -> value."""

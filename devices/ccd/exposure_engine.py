@@ -51,6 +51,8 @@ class ExposureEngine:
             await self._scene.prepare(exposure)
             link = self._scene.link()
             await link.set_geometry(plan.geometry)
+            if plan.row_delay is not None:
+                await link.set_row_delay(plan.row_delay)
             if plan.flushes and link.capabilities.flushes:
                 await link.flush(plan.flushes)
         return exposure
@@ -91,11 +93,11 @@ class ExposureEngine:
         exposure = self._at("readout", ExposureState.EXPOSED)
         async with self._stage(exposure, ExposureState.READOUT, ExposureState.HELD):
             link = self._scene.link()
-            ramp = exposure.plan.image_type.opens_during_readout
-            if ramp:
+            opens = exposure.plan.opens_during_readout
+            if opens:
                 await self._shutter(link, exposure, True)
             exposure.raw = await link.read_image(lambda pixels: self._scene.show_pixels(exposure, pixels))
-            if ramp:
+            if opens:
                 await self._shutter(link, exposure, False)
             if exposure.raw.pixels.size != exposure.plan.geometry.pixels:
                 # It is kept as it is, for a person to look at.

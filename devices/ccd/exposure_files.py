@@ -132,10 +132,11 @@ class ExposureFiles(CcdTool):
             self.file_type.value,
             self.overwrite.value or is_test,
             self.compress.value,
+            self.properties.make_lockfile and self.file_type.value is FileType.BIN,
         )
 
-    def count(self, target: Target, *, is_test: bool) -> None:
-        """An image was written."""
+    def count(self, *, is_test: bool) -> None:
+        """The next image has another name; a test counts for nothing."""
         if not is_test:
             self.last_number.publish(self.image_number.value)
             if self.auto_increment.value and self.include_number.value:
@@ -144,7 +145,6 @@ class ExposureFiles(CcdTool):
                 self.image_number.publish_setpoint(number)
                 # As if a client had put it: after a restart numbering goes on.
                 self.remember(self.image_number)
-        self.last_filename.publish(str(target.path))
 
     def show_filename(self) -> None:
         """Publish where the next image goes."""
@@ -200,4 +200,9 @@ def _warm_up() -> None:
 
 def write(image: CcdImage, target: Target) -> None:
     """Write an image as a file, in a thread."""
+    announcement = target.path.with_suffix(".OK")
+    if target.is_announced:
+        announcement.unlink(missing_ok=True)
     write_image(target.path, image, target.file_type.value, target.overwrites, target.compresses)
+    if target.is_announced:
+        announcement.touch()

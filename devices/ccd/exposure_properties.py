@@ -45,6 +45,7 @@ class ExposureProperties(ToolProperties):
     auto_title: bool = setting(False, doc="The type of the image is its title (auto_title)")
     overwrite: bool = setting(False, doc="Files of the same name are replaced")
     compress: bool = setting(False, doc="Pixels are compressed without loss, as fpack does")
+    make_lockfile: bool = setting(False, doc="A BIN file that is complete has an empty one beside it, NAME.OK")
     add_extensions: bool = setting(False, doc="The controller's telemetry is part of the header (add_extensions)")
 
     remote_imageserver_flag: bool = setting(

@@ -98,6 +98,7 @@ class ExposureQuickLook(ExposureReadings):
 
     async def disconnect(self) -> None:
         await super().disconnect()
+        await self.scene.written()
         if (looking := self._looking) is not None:
             looking.cancel()
             await asyncio.wait({looking})

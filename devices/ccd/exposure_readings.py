@@ -12,7 +12,7 @@ from devices.ccd.exposure_settings import ExposureSettings
 from devices.ccd.exposure_state import FLAGS, ExposureState
 from devices.ccd.header import Header
 from devices.ccd.plan import Exposure
-from devices.core import Deadband, DeviceState, Operation, attribute
+from devices.core import Deadband, DeviceState, Operation, attribute, command
 from devices.core.errors import reason
 from devices.drivers.send_image import ImageServer
 from devices.drivers.send_image_header import FILE_TYPES
@@ -50,6 +50,7 @@ class ExposureReadings(ExposureSettings):
         super().build()
         self.last_exposure: Exposure | None = None
         self._reported: Operation | None = None
+        self._seen = 0
         self._done = self._share = 0.0
         self._readout_seconds = 1.0
         self._readout_began = 0.0
@@ -72,6 +73,12 @@ class ExposureReadings(ExposureSettings):
             raise
         finally:
             self._reported = None
+
+    @command(group="Exposure")
+    async def check_image_ready(self) -> bool:
+        """Whether an image has come since somebody asked last."""
+        is_new, self._seen = self.images_taken.value != self._seen, self.images_taken.value
+        return is_new
 
     def show_state(self, state: ExposureState) -> None:
         """The camera does something else now."""

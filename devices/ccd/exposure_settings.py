@@ -59,6 +59,23 @@ class ExposureSettings(ExposureFiles, ExposureDetector):
     display_image = attribute(
         bool, access="read_write", initial=True, memorized="show", group="Exposure", doc="Images are displayed"
     )
+    test_image = attribute(
+        bool, access="read_write", initial=False, group="Exposure",
+        doc="The next images are tests: named test, overwritten, not counted",
+    )  # fmt: skip
+    tdi_mode = attribute(bool, initial=False, group="Exposure", doc="The read-out is a time-delayed integration")
+    tdi_delay = attribute(
+        float, access="read_write", initial=0.005, unit="s", limits=(0.0, 1.0), memorized="show", precision=6,
+        group="Exposure", doc="Before each row of a time-delayed integration",
+    )  # fmt: skip
+    par_delay = attribute(
+        float, access="read_write", initial=0.0, unit="s", limits=(0.0, 1.0), memorized="show", precision=6,
+        group="Exposure", doc="Before each row of any other read-out",
+    )  # fmt: skip
+    write_async = attribute(
+        bool, access="read_write", initial=False, memorized="show", group="Files",
+        doc="An exposure ends when the image is read; the file is written in the background",
+    )  # fmt: skip
     send_image = attribute(
         bool, access="read_write", group="Exposure", doc="Images are sent to the host of the properties"
     )
@@ -83,10 +100,16 @@ class ExposureSettings(ExposureFiles, ExposureDetector):
         self.exposure_time.configure(limits=(0.0, given.longest))
         settle(self.exposure_time, 1.0)
         settle(self.image_type, "zero")
+        settle(self.tdi_mode, False)
         settle(self.auto_title, given.auto_title)
         settle(self.send_image, given.remote_imageserver_flag)
         self.image_types.publish(tuple(SHUTTER_OPENS))
         self.show_filename()
+        self.test_image.subscribe(lambda *_: self.show_filename())
+
+    def show_filename(self) -> None:
+        path = self.next_path(self.type_for_name(), is_test=self.test_image.value)
+        self.filename.publish_change(str(path))
 
     def type_for_name(self) -> str:
         return self.image_type.value
@@ -109,6 +132,12 @@ class ExposureSettings(ExposureFiles, ExposureDetector):
     async def write_image_type(self, name: str) -> None:
         self.image_type.publish(self.find_type(name).name)
         self.show_filename()
+
+    @tdi_mode.write
+    async def write_tdi_mode(self, scans: bool) -> None:
+        if scans and not self.scene.controller.link.capabilities.delays_rows:
+            raise NotAllowedError("this controller delays no rows; it cannot scan")
+        self.tdi_mode.publish(scans)
 
     @command(reads_only=True, group="Exposure")
     async def is_comparison(self, image_type: TypeName) -> bool:
@@ -146,7 +175,11 @@ class ExposureSettings(ExposureFiles, ExposureDetector):
         if found.is_comparison and self.scene.instrument is None:
             raise NotAllowedError(f"image_type = {found.name}: there is no instrument with lamps")
         geometry = self.setup.geometry()
-        most = self.scene.controller.link.capabilities.most_binning
+        is_test = is_test or self.test_image.value
+        can = self.scene.controller.link.capabilities
+        if self.tdi_mode.value and not can.delays_rows:
+            raise NotAllowedError("tdi_mode is on, and this controller delays no rows")
+        most = can.most_binning
         if max(self.setup.roi.col_bin, self.setup.roi.row_bin) > most:
             raise RangeError(f"binning is outside [1, {most}] of this controller")
         self.store.check()
@@ -166,5 +199,8 @@ class ExposureSettings(ExposureFiles, ExposureDetector):
             target=target,
             flushes=self.flush_cycles.value if flushes and self.flush_array.value else 0,
             is_test=is_test,
+            row_delay=(self.tdi_delay if self.tdi_mode.value else self.par_delay).value if can.delays_rows else None,
+            scans=self.tdi_mode.value,
+            in_background=self.write_async.value,
             **words,
         )

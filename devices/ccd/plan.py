@@ -21,12 +21,14 @@ class Target:
     Attributes:
         overwrites: a file of this name.
         compresses: its pixels, without loss.
+        is_announced: by an empty file NAME.OK, once it is complete.
     """
 
     path: Path
     file_type: FileType
     overwrites: bool = False
     compresses: bool = False
+    is_announced: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,9 @@ class Plan:
         flushes: how often the detector is cleared before.
         lamps_on: a comparison's lamps burn already, being those of a sequence.
         keeps_lamps: they go on burning after it.
+        row_delay: before each row of the read-out, s; None: the controller knows no such thing.
+        scans: the read-out is a time-delayed integration, with the shutter open where light is wanted.
+        in_background: nobody waits for the file.
     """
 
     seconds: float
@@ -51,6 +56,14 @@ class Plan:
     lamps_on: bool = False
     keeps_lamps: bool = False
     is_test: bool = False
+    row_delay: float | None = None
+    scans: bool = False
+    in_background: bool = False
+
+    @property
+    def opens_during_readout(self) -> bool:
+        """Whether the shutter is open while the detector is read."""
+        return self.image_type.opens_during_readout or (self.scans and self.image_type.opens_shutter)
 
 
 @dataclass

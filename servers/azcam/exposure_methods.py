@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from devices.ccd.exposure_state import FLAGS, ExposureState
-from devices.core.errors import BadValueError, NotAllowedError
+from devices.core.errors import BadValueError
 from servers.azcam.argument import (
     Argument,
     flag,
@@ -81,12 +81,6 @@ async def set_auto_title(tool: Tool, flag: int = -1) -> None:
         await tool.put("auto_title", bool(flag))
 
 
-async def set_test_image(tool: Tool, flag: bool) -> None:
-    """Test images have a method of their own."""
-    if flag:
-        raise NotAllowedError("a test image is taken by exposure.test; all settings stay as they are")
-
-
 async def set_ref_pixel(tool: Tool, position: list[float]) -> None:
     """Say where the telescope points."""
     if len(position) != 2:
@@ -99,12 +93,6 @@ async def update_headers(camera: Camera) -> None:
     for name in camera.tools:
         if camera.has(name):
             await camera.tool(name).run("update_header")
-
-
-async def set_tdi_delay(tool: Tool, flag: bool) -> None:
-    """This camera does not scan."""
-    if flag:
-        raise NotAllowedError("time-delayed integration is not there")
 
 
 async def set_remote_imageserver(
@@ -202,9 +190,9 @@ EXPOSURE: Final[Table] = {
     "get_image_types": read("image_types"),
     "check_comparison_imagetype": do(is_comparison, TYPE, reads_only=True),
     "set_auto_title": do(set_auto_title, Argument("flag", whole), silent=True),
-    "set_test_image": do(set_test_image, Argument("flag", flag, required=True), silent=True),
-    "get_test_image": do(lambda tool: 0, reads_only=True),
-    "set_tdi_delay": do(set_tdi_delay, Argument("flag", flag, required=True), silent=True),
+    "set_test_image": put("test_image", Argument("flag", flag, required=True)),
+    "get_test_image": do(lambda tool: int(tool.value("test_image")), reads_only=True),
+    "set_tdi_delay": put("tdi_mode", Argument("flag", flag, required=True)),
     "set_detpars": run("set_detpars", Argument("sensor_data", mapping, required=True, target="detector", rest=True)),
     "set_data_order": run("set_data_order", several("dataOrder", whole, "order", "data_order")),
     # Files

@@ -52,6 +52,10 @@ ATTRIBUTES: Final = {
     "sendimage": ("exposure", "send_image"),
     "savefile": ("exposure", "save_file"),
     "flusharray": ("exposure", "flush_array"),
+    "imagetest": ("exposure", "test_image"),
+    "tdimode": ("exposure", "tdi_mode"),
+    "tdidelay": ("exposure", "tdi_delay"),
+    "pardelay": ("exposure", "par_delay"),
     "lastfilename": ("exposure", "last_filename"),
     "imagesequencenumber": ("exposure", "image_number"),
     "imageautoincrementsequencenumber": ("exposure", "auto_increment"),
@@ -74,12 +78,8 @@ WINDOW_NAMES: Final = ("first_col", "last_col", "first_row", "last_row", "col_bi
 FLUSHINGS: Final = ("each", "first", "none")
 #: Parameters of old servers that mean nothing here, and what they are until they are set.
 KEPT: Final = {
-    "tdidelay": 0,
-    "tdimode": 0,
-    "pardelay": 0,
     "exposureguidemode": 0,
     "exposureupdatingheader": 0,
-    "imagetest": 0,
     "imageheaderfile": "",
     "utilityboardinstalled": 0,
     "pciboardinstalled": 0,

@@ -59,7 +59,7 @@ def status(camera: Camera) -> dict[str, Any]:
         "timestamp": time.strftime("%Y-%m-%d %H:%M:%S"),
         "imagetitle": exposure.value("image_title"),
         "imagetype": exposure.value("image_type"),
-        "imagetest": 0,
+        "imagetest": int(exposure.value("test_image")),
         "exposuretime": seconds,
         "colbin": roi[4],
         "rowbin": roi[5],

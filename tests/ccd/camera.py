@@ -125,6 +125,9 @@ class TestLink(ControllerLink):
     async def shift_rows(self, rows: int) -> None:
         await self._note("shift_rows", rows)
 
+    async def set_row_delay(self, seconds: float) -> None:
+        await self._note("set_row_delay", seconds)
+
     async def temperatures(self) -> list[Temperature]:
         if not self.is_connected:
             raise NotConnectedError("the test's controller is gone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -293,6 +294,18 @@ def test_the_shutter_moves_outside_an_exposure() -> None:
         assert simulator.controller.timing.light.open
         await link.set_shutter(False)
         assert not simulator.controller.timing.light.open
+
+    using(test)
+
+
+def test_a_scan_reads_its_rows_as_slowly_as_it_is_told() -> None:
+    async def test(simulator: ArchonSimulator, link: ArchonLink) -> None:
+        await link.set_row_delay(0.0075)
+        began = time.monotonic()
+        await exposed(link, 0.0)
+        assert time.monotonic() - began >= 0.0075 * 40
+        with pytest.raises(RangeError, match=r"row delay = 2\.0 s is outside \[0, 1\.048575\] s"):
+            await link.set_row_delay(2.0)
 
     using(test)
 

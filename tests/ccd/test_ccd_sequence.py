@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any
 import pytest
 from astropy.io import fits
 
+from devices.ccd import exposure_files
+from devices.ccd.controller_link import Capabilities
 from devices.ccd.exposure_state import ExposureState
+from devices.core.errors import NotAllowedError, StorageError
 from tests.ccd.camera import REFUSED, Camera, camera
 from tests.support.running import until
 
@@ -195,3 +199,83 @@ def test_a_controller_that_cannot_shift_rows_takes_no_focus_run(tmp_path: Path) 
         assert camera.link.asked == []
 
     in_camera(tmp_path, test)
+
+
+def test_files_are_written_behind_the_next_exposure_and_one_that_fails_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = threading.Event()
+    write = exposure_files.write_image
+
+    async def test(camera: Camera) -> None:
+        monkeypatch.setattr(exposure_files, "write_image", lambda *words: (held.wait(10.0), write(*words)))
+        await camera.exposure.put("write_async", True)
+        first = await camera.done("expose", seconds=0.0)
+        assert (Path(first["file"]).name, first["number"]) == ("a.0001.fits", 1)
+        assert list(camera.folder.glob("a.*")) == [] and camera.exposure.last_filename.value == ""
+        # The second one is read, and then waits until the first one is written: no third image in memory.
+        second = await camera.start("expose", seconds=0.0)
+        await camera.reaches(ExposureState.WRITING)
+        held.set()
+        await camera.ended(second)
+        await until(lambda: camera.exposure.images_taken.value == 2, "both are written")
+        assert [each.name for each in sorted(camera.folder.glob("a.*"))] == ["a.0001.fits", "a.0002.fits"]
+
+        monkeypatch.setattr(exposure_files, "write_image", full)
+        assert (await camera.run("expose", seconds=0.0))["state"] == "DONE"
+        await until(lambda: camera.exposure.unsaved.value == 1, "it is kept")
+        assert "no space" in camera.exposure.last_error.value
+        monkeypatch.undo()
+        assert [Path(each).name for each in (await camera.done("rescue"))["files"]] == ["a.0003.fits"]
+
+    def full(*words: object) -> None:
+        raise StorageError("no space left on device")
+
+    in_camera(tmp_path, test)
+
+
+def test_test_images_are_overwritten_and_not_counted(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with camera(tmp_path / "data") as found:
+            assert not await found.exposure.run("check_image_ready")
+            await found.exposure.put("test_image", True)
+            assert found.exposure.filename.value.endswith("data/test.fits")
+            for _ in range(2):
+                assert (await found.done("expose", seconds=0.0))["file"].endswith("data/test.fits")
+            assert [await found.exposure.run("check_image_ready") for _ in range(2)] == [True, False]
+            await found.exposure.put("test_image", False)
+            assert (await found.done("expose", seconds=0.0))["file"].endswith("data/a.0001.fits")
+
+    asyncio.run(work())
+
+
+def test_pixels_alone_are_announced_by_an_empty_file(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with camera(tmp_path / "data", file_type="BIN", make_lockfile="true", overwrite="true") as found:
+            await found.done("expose", seconds=0.0)
+            pixels, announcement = found.folder / "a.0001.bin", found.folder / "a.0001.OK"
+            assert pixels.stat().st_size == 2 * 4 * 34 * 20 and announcement.read_bytes() == b""
+            await found.exposure.put("file_type", "MEF")
+            await found.done("expose", seconds=0.0)
+            assert not (found.folder / "a.0002.OK").exists()
+
+    asyncio.run(work())
+
+
+def test_a_scan_delays_its_rows_with_the_shutter_open(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with camera(tmp_path / "data") as found:
+            with pytest.raises(NotAllowedError, match="delays no rows"):
+                await found.exposure.put("tdi_mode", True)
+            found.link.capabilities = Capabilities(delays_rows=True)
+            for name, value in (("tdi_mode", True), ("tdi_delay", 0.004), ("par_delay", 0.00025)):
+                await found.exposure.put(name, value)
+            await found.done("expose", seconds=0.0, image_type="object")
+            await found.exposure.put("tdi_mode", False)
+            await found.done("expose", seconds=0.0, image_type="object")
+            words = ("set_row_delay", "set_shutter")
+            assert [each for each in found.link.asked if each.startswith(words)] == [
+                *("set_row_delay 0.004", "set_shutter True", "set_shutter False", "set_row_delay 0.00025")
+            ]
+
+    asyncio.run(work())

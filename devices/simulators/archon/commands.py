@@ -231,7 +231,8 @@ class ArchonController:
         mode, wide = self.memory.integer("FRAMEMODE"), bool(self.memory.integer("SAMPLEMODE"))
         half = 2 if mode == 2 else 1
         clocked = lines * window.lines.binning + window.lines.skip + self.timing.value("POSTSKIPLINES")
-        seconds = lines * pixels / self.settings.pixel_rate_hz + clocked * self.settings.row_s
+        delay = lines * self.timing.value("LINEDELAY") * 1e-6
+        seconds = lines * pixels / self.settings.pixel_rate_hz + clocked * self.settings.row_s + delay
         buffer = self.frames.next()
         buffer.begin(self.frames.frame, lines * half, pixels * len(taps) // half, int(wide), mode)
         buffer.timestamp, buffer.rising, buffer.falling = self.timing.ticks, self.timing.rising, self.timing.falling
