@@ -33,6 +33,8 @@ from devices.pipelines.loop.series import RotationFit, fit_rotation
 #: For a pushed picture, where the camera cannot be asked, s.
 PUSHED_WITHIN_S: Final = 2.0
 STREAM_RETRY_S: Final = 1.0
+#: While the camera sends nothing by itself, it is asked for a picture so often, s.
+IDLE_LOOK_S: Final = 1.0
 MASK: Final = "mask.jpg"
 #: The rows of a collection that runs are shown so often, s.
 ROWS_PERIOD_S: Final = 0.5
@@ -161,8 +163,8 @@ class LoopDetector(LoopReadings, TakesFrames, LooksAtSample):
         """Examine pictures while nothing is collected, as often as they are shown."""
         while True:
             await asyncio.sleep(1.0 / self.properties.show_rate)
-            frame = await self._inlet.next()
-            if self._open or not self.looks_always.value:
+            frame = await self._next_to_show()
+            if frame is None or self._open or not self.looks_always.value:
                 continue
             try:
                 found = self._finding.find(frame, f"live:{frame.sequence}:0", shown=self.properties.shown)
@@ -174,6 +176,22 @@ class LoopDetector(LoopReadings, TakesFrames, LooksAtSample):
                 self.set_fault("finder", f"pictures cannot be examined: {reason(error)}: {error}")
             else:
                 self.set_fault("finder", "")
+
+    async def _next_to_show(self) -> CameraFrame | None:
+        """The next picture that arrives; where none does, the camera is asked for one now and then. None: it has none."""
+        asks = self._axis is not None and self._axis.snapshot_url and self.looks_always.value and not self._open
+        try:
+            return await asyncio.wait_for(self._inlet.next(), IDLE_LOOK_S if asks else None)
+        except builtins.TimeoutError:
+            pass
+        assert self._axis is not None
+        try:
+            frame = self._inlet.fetched(await self._axis.snapshot())
+        except DiptychError as error:
+            self.set_fault("camera", str(error))
+            return None
+        self.set_fault("camera", "")
+        return frame
 
     async def _follow(self, camera: AxisCamera) -> None:
         """Take the pictures of the camera's stream, again and again."""
