@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -17,6 +13,9 @@ from devices.core.errors import ConfigurationError
 from servers.facility import address
 from servers.facility.facility_file import read_facility
 from tests.facility.running import CHECKOUT, Up, command, free_port, up, wait_for, write_facility
+from tests.support.other_host import OtherHost, other_host
+
+__all__ = ["other_host"]
 
 EVERYTHING = "tests.support.everything:Everything"
 
@@ -39,55 +38,6 @@ assert seen[-1] == value == device.a_float64, f"no event of the puts: {seen}"
 """
 
 
-class Link:
-    """A veth pair from this host to a network namespace, the other host."""
-
-    def __init__(self) -> None:
-        # Interface names have 15 letters at most; several tests run at once.
-        self.space = f"diptych{os.getpid()}"
-        number = os.getpid() % 16384
-        near, far = number * 4 + 1, number * 4 + 2
-        self.here, self.there = (f"10.254.{host >> 8}.{host & 255}" for host in (near, far))
-        self.ends = f"dh{os.getpid()}", f"dt{os.getpid()}"
-
-    def make(self) -> None:
-        near, far = self.ends
-        for words in (
-            f"netns add {self.space}",
-            f"link add {near} type veth peer name {far}",
-            f"link set {far} netns {self.space}",
-            f"addr add {self.here}/30 dev {near}",
-            f"link set {near} up",
-            f"-n {self.space} addr add {self.there}/30 dev {far}",
-            f"-n {self.space} link set {far} up",
-            f"-n {self.space} link set lo up",
-            f"-n {self.space} route add default via {self.here}",
-        ):
-            subprocess.run(["ip", *words.split()], check=True, capture_output=True, text=True, timeout=10.0)
-
-    def remove(self) -> None:
-        for words in (f"link del {self.ends[0]}", f"netns del {self.space}"):
-            subprocess.run(["ip", *words.split()], check=False, capture_output=True, timeout=10.0)
-
-    def run(self, script: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """A Python script on the other host."""
-        inside = ["ip", "netns", "exec", self.space, sys.executable, "-c", script, *words]
-        return subprocess.run(inside, capture_output=True, text=True, timeout=40.0)
-
-
-@pytest.fixture
-def other_host() -> Iterator[Link]:
-    link = Link()
-    try:
-        try:
-            link.make()
-        except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"network namespaces cannot be made here: {getattr(error, 'stderr', '') or error}")
-        yield link
-    finally:
-        link.remove()
-
-
 def facility_of_everything(folder: Path, bind: str) -> Path:
     path = write_facility(folder, free_port(), (), classes={"Everything": EVERYTHING}, bind=bind)
     path.write_text(json.dumps({"servers": {"Diptych": {"all": {"Everything": {"test/all/1": {}}}}}}))
@@ -104,7 +54,9 @@ def listening(running: Up) -> set[str]:
 
 
 @pytest.mark.parametrize("bind", ["the host's address", address.ANY])
-def test_a_client_of_another_host_reads_writes_and_gets_events(other_host: Link, tmp_path: Path, bind: str) -> None:
+def test_a_client_of_another_host_reads_writes_and_gets_events(
+    other_host: OtherHost, tmp_path: Path, bind: str
+) -> None:
     bind = bind if bind == address.ANY else other_host.here
     with up(facility_of_everything(tmp_path, bind), tmp_path / "state") as running:
         assert listening(running) == {bind}

@@ -124,7 +124,12 @@ class HardwareConnection(HostClient, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Without an end to it, a connection whose other end is gone would keep its name for hours.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option in (name for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT") if hasattr(socket, name)):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), 2)
         self._port.connections.add(self)
         faults, loop = self._port.faults, asyncio.get_running_loop()
         if faults.close_next:

@@ -25,16 +25,24 @@ class DcssSimulator:
         database: of hosts and devices; None: the built-in example.
         gui: whether the first message at the GUI port is of the ``new`` or the ``old`` core.
         staff: users who may redefine motors; empty: all.
+        host: the address to listen at.
     Attributes:
         dcss: devices, violations, messages. hardware: the port with its faults. gui: the other port.
         engine: starts operations and moves.
     """
 
-    def __init__(self, database: Database | None = None, *, gui: str = "new", staff: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        database: Database | None = None,
+        *,
+        gui: str = "new",
+        staff: tuple[str, ...] = (),
+        host: str = "127.0.0.1",
+    ) -> None:
         self.dcss = Dcss(database or Database.read(None))
         self.engine = Engine(self.dcss)
-        self.hardware = HardwarePort(self.dcss)
-        self.gui = GuiPort(self.dcss, self.engine, core=gui, staff=staff)
+        self.hardware = HardwarePort(self.dcss, host=host)
+        self.gui = GuiPort(self.dcss, self.engine, core=gui, staff=staff, host=host)
         self._inner = [InnerServer(self.dcss, host) for host in self.dcss.database.hosts.values() if host.simulated]
 
     async def __aenter__(self) -> Self:
