@@ -12,6 +12,7 @@ import click
 
 from servers.command_group import OneLineErrors
 from servers.daqdata.command import daq
+from servers.dhs.command import dhs
 from servers.facility import DEFAULT_STATE_DIR
 from servers.ingest.command import correlator
 from servers.leash.command import saxs
@@ -61,6 +62,7 @@ def main() -> None:
 main.add_command(saxs)
 main.add_command(daq)
 main.add_command(correlator)
+main.add_command(dhs)
 
 
 @main.command()

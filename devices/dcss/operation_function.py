@@ -3,7 +3,8 @@
     def heat(seconds: float, power: float = 1.0) -> str:
         '''Melt the ice.'''
 
-is the operation ``heat SECONDS [POWER]``. What a generator yields are updates, what it returns completes the operation.
+is the operation ``heat SECONDS [POWER]``. What a generator yields are updates, what it returns completes
+the operation; a stop or an abort ends it at the next ``yield``.
 A function may be ``async``; any other runs in a thread. One whose first argument is an `OperationCall` has the call.
 """
 
@@ -63,16 +64,20 @@ class FunctionOperation:
             except StopIteration as end:
                 return True, end.value
 
+        running: asyncio.Future[tuple[bool, Any]] | None = None
         try:
-            while True:
-                is_over, value = await asyncio.to_thread(step)
+            while not call.stop_requested.is_set():
+                running = asyncio.ensure_future(asyncio.to_thread(step))
+                is_over, value = await asyncio.shield(running)
                 if is_over:
                     return value
                 call.update(*_words(value))
-        except asyncio.CancelledError:
-            # Its ``finally`` puts things right; a step that still runs is waited for by nobody.
-            await asyncio.to_thread(_closed, steps)
-            raise
+            return None
+        finally:
+            # Its ``finally`` puts things right, also after an abort: as soon as the step that runs has ended.
+            if running is not None and not running.done():
+                await asyncio.wait({running})
+            await asyncio.to_thread(steps.close)
 
     def _arguments(self, call: OperationCall) -> list[Any]:
         positional = [each for each in self._parameters if each.kind is not each.VAR_POSITIONAL]
@@ -81,7 +86,9 @@ class FunctionOperation:
             raise BadValueError(f"{call.name} takes {len(positional)} arguments, not {len(call.words)}")
         if missing := [each.name for each in positional[len(call.words) :] if each.default is each.empty]:
             raise BadValueError(f"{call.name}: {', '.join(missing)} is missing")
-        names = [each.name for each in positional] + [self._parameters[-1].name] * len(call.words) * has_rest
+        names = [each.name for each in positional]
+        if has_rest:
+            names += [self._parameters[-1].name] * len(call.words)
         return [_converted(self._kinds[name], word, name) for name, word in zip(names, call.words, strict=False)]
 
 
@@ -112,13 +119,6 @@ def import_functions(name: str) -> dict[str, Work]:
     except ImportError as error:
         raise ConfigurationError(name, [f"cannot be imported: {error}"]) from error
     return functions_of(module)
-
-
-def _closed(steps: Any) -> None:
-    try:
-        steps.close()
-    except ValueError:
-        return  # it runs just now in its thread
 
 
 def _words(value: Any) -> Sequence[object]:

@@ -1,0 +1,1 @@
+"""Hardware servers of DCSS on the command line, without a database: ``diptych dhs BEAMLINE NAME``, or ``pyDHS``."""
