@@ -14,7 +14,7 @@ _HOMES = {
     "CcdInstrument": "instrument",
     "CcdTelescope": "telescope",
     "CcdTempcon": "tempcon",
-    "SimulatedInstrument": "instrument",
+    "SimulatedInstrument": "simulated_instrument",
     "SimulatedTelescope": "telescope",
 }
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
-import numpy as np
-
-from devices.ccd.header import Entry, Value
-from devices.ccd.tool import CcdTool, ToolProperties, settle
-from devices.core import Argument, attribute, command, setting
+from devices.ccd.tool import CcdTool, settle
+from devices.core import Argument, attribute, command
 from devices.core.errors import NotAllowedError, RangeError
 
 MOST_LAMPS = 32
+Wheel = Annotated[int, Argument(limits=(0, 15), doc="Its number, from 0")]
 
 
 class CcdInstrument(CcdTool):
@@ -26,21 +23,30 @@ class CcdInstrument(CcdTool):
     header_group = "instrument"
 
     wavelength = attribute(float, unit="nm", precision=2, doc="Of the light")
-    filters = attribute(str, shape=(64,), initial=(), doc="The filters that it has")
-    filter = attribute(str, doc="The filter in the beam")
+    filters = attribute(str, shape=(64,), initial=(), doc="The filters of its first wheel")
+    filter = attribute(str, doc="The filter of the first wheel in the beam")
+    wheels = attribute(str, shape=(16,), initial=(), doc="Its filter wheels, each with the filter in the beam")
     focus = attribute(float, precision=2, doc="Position of the focus")
     all_comps = attribute(str, shape=(MOST_LAMPS,), initial=(), doc="The comparison lamps that it has")
     active_comps = attribute(str, shape=(MOST_LAMPS,), initial=(), doc="The lamps that are chosen")
     comps_burn = attribute(bool, initial=False, doc="Whether the chosen lamps burn")
     shutter_open = attribute(bool, initial=False, doc="Whether its own shutter is open")
     pressures = attribute(float, shape=(8,), unit="Torr", precision=9, doc="Of each gauge")
+    pressure_ids = attribute(int, shape=(8,), initial=(), doc="Numbers of the gauges")
     currents = attribute(float, shape=(8,), unit="A", precision=12, doc="Of each photodiode")
+    current_ids = attribute(int, shape=(8,), initial=(), doc="Numbers of the photodiodes")
     power = attribute(float, unit="W", precision=9, doc="Of the light at this wavelength")
 
     #: The shutter opens the lamps' light itself: they are not switched.
     shutter_strobe = False
     #: Lamps need that long to become steady, s.
     comps_delay = 0.0
+
+    def build(self) -> None:
+        super().build()
+        #: Filters of the wheels beside the first one, and which of them are in the beam.
+        self.other_wheels: dict[int, tuple[str, ...]] = {}
+        self.other_filters: dict[int, str] = {}
 
     @wavelength.write
     async def write_wavelength(self, nm: float) -> None:
@@ -50,11 +56,10 @@ class CcdInstrument(CcdTool):
     @filter.write
     async def write_filter(self, name: str) -> None:
         known = self.filters.value
-        found = next((each for each in known if each.casefold() == name.strip().casefold()), None)
-        if found is None:
-            raise RangeError(f"filter = {name!r} is none of {', '.join(known) or 'none: there are no filters'}")
+        found = _of_wheel(name, known)
         await self.move_filter(found)
         self.filter.publish(found)
+        self._show_wheels()
 
     @focus.write
     async def write_focus(self, position: float) -> None:
@@ -71,6 +76,14 @@ class CcdInstrument(CcdTool):
         """Bring a filter into the beam; returns when it is there."""
         raise NotAllowedError(f"{self.name} has no filters")
 
+    async def move_wheel(self, wheel: int, name: str) -> None:
+        """Bring a filter of another wheel than the first, 0, into the beam; returns when it is there."""
+        raise NotAllowedError(f"{self.name} has no filter wheel {wheel}")
+
+    async def move_pressure(self, gauge: int, torr: float) -> None:
+        """Bring the pressure at a gauge to a value; returns when it is."""
+        raise NotAllowedError(f"{self.name} sets no pressure")
+
     async def move_focus(self, position: float) -> None:
         """Move the focus; returns when it is there."""
         raise NotAllowedError(f"{self.name} has no focus")
@@ -82,6 +95,27 @@ class CcdInstrument(CcdTool):
     async def move_shutter(self, is_open: bool) -> None:
         """Open or shut its own shutter."""
         raise NotAllowedError(f"{self.name} has no shutter")
+
+    def show_wheel(self, wheel: int, filters: Sequence[str], chosen: str) -> None:
+        """What filters a wheel has, and which is in the beam; 0 is that of the attributes."""
+        if wheel == 0:
+            self.filters.publish(tuple(filters))
+            settle(self.filter, chosen)
+        else:
+            self.other_wheels[wheel] = tuple(filters)
+            self.other_filters[wheel] = chosen
+        self._show_wheels()
+
+    def _show_wheels(self) -> None:
+        first = self.filter.reading.value
+        chosen = {0: first, **self.other_filters} if first is not None else self.other_filters
+        self.wheels.publish_change(tuple(f"{wheel}: {name}" for wheel, name in sorted(chosen.items())))
+
+    def _filters_of(self, wheel: int) -> tuple[str, ...]:
+        known = {0: tuple(self.filters.value), **self.other_wheels}
+        if wheel not in known:
+            raise RangeError(f"wheel = {wheel} is none of {', '.join(map(str, sorted(known)))}")
+        return known[wheel]
 
     # For the exposure ----------------------------------------------------------------------------------------------
 
@@ -116,6 +150,38 @@ class CcdInstrument(CcdTool):
 
     # Commands ------------------------------------------------------------------------------------------------------
 
+    @command(reads_only=True, group="Filters")
+    async def get_filters(self, wheel: Wheel = 0) -> list[str]:
+        """The filters of a wheel."""
+        return list(self._filters_of(wheel))
+
+    @command(reads_only=True, group="Filters")
+    async def get_filter(self, wheel: Wheel = 0) -> str:
+        """The filter of a wheel that is in the beam."""
+        self._filters_of(wheel)
+        return self.other_filters[wheel] if wheel else self.filter.value
+
+    @command(group="Filters")
+    async def set_filter(self, filter: Annotated[str, Argument(text_limit=200)], wheel: Wheel = 0) -> None:
+        """Bring a filter of a wheel into the beam."""
+        found = _of_wheel(filter, self._filters_of(wheel))
+        if wheel == 0:
+            await self.put("filter", found)
+            return
+        await self.move_wheel(wheel, found)
+        self.other_filters[wheel] = found
+        self._show_wheels()
+
+    @command()
+    async def set_pressure(
+        self, pressure: Annotated[float, Argument(unit="Torr", limits=(0.0, 7600.0))], gauge: Wheel = 0
+    ) -> None:
+        """Bring the pressure at a gauge to a value."""
+        known = self.pressure_ids.value.tolist()
+        if gauge not in known:
+            raise RangeError(f"gauge = {gauge} is none of {', '.join(map(str, known)) or 'none: there are no gauges'}")
+        await self.move_pressure(gauge, pressure)
+
     @command(group="Lamps")
     async def set_comps(self, names: Annotated[list[str], Argument(shape=(MOST_LAMPS,))]) -> None:
         """Choose comparison lamps; an empty list: none. Those that burn go off."""
@@ -143,66 +209,9 @@ class CcdInstrument(CcdTool):
         await self.put("focus", self.focus.value + step)
 
 
-@dataclass(frozen=True)
-class SimulatedInstrumentProperties(ToolProperties):
-    """What the simulated instrument has."""
-
-    filters: tuple[str, ...] = setting(("clear", "B", "V", "R", "I"), doc="Names of its filters")
-    lamps: tuple[str, ...] = setting(("HeNeAr", "ThAr", "quartz"), doc="Names of its comparison lamps")
-    comps_delay: float = setting(0.0, doc="How long lamps need to become steady, s", limits=(0.0, 600.0))
-    shutter_strobe: bool = setting(False, doc="The shutter lets the lamps' light through; they are not switched")
-
-
-class SimulatedInstrument(CcdInstrument):
-    """An instrument without hardware: everything it is told is so at once."""
-
-    properties_class = SimulatedInstrumentProperties
-    properties: SimulatedInstrumentProperties
-
-    def build(self) -> None:
-        super().build()
-        given = self.properties
-        self.comps_delay, self.shutter_strobe = given.comps_delay, given.shutter_strobe
-        self.wavelength.configure(limits=(200.0, 1200.0))
-        self.focus.configure(limits=(-100_000.0, 100_000.0))
-        self.filters.publish(given.filters)
-        self.all_comps.publish(given.lamps)
-        self.add_poll(self.poll_light, 1.0, "light")
-
-    async def connect(self) -> None:
-        if self.wavelength.reading.value is None:
-            settle(self.wavelength, 550.0)
-            settle(self.focus, 0.0)
-            settle(self.filter, self.properties.filters[0])
-
-    async def poll_light(self) -> None:
-        """Gauges and photodiodes: a lamp of 5500 K seen through a monochromator."""
-        um = self.wavelength.value / 1000.0
-        power = 1e-6 * (0.55 / um) ** 5 * np.expm1(14388.0 / (0.55 * 5500.0)) / np.expm1(14388.0 / (um * 5500.0))
-        self.power.publish(float(power))
-        behind = power if self.shutter_open.value else 0.0
-        self.currents.publish(0.4 * um * np.array([behind, power]))
-        self.pressures.publish(np.array([2.5e-6, 4.1e-7]))
-
-    async def entries(self) -> Mapping[str, Entry | tuple[Value, str]]:
-        found: dict[str, Any] = {
-            "FILTER": (self.filter.value, "filter in the beam"),
-            "WAVLNGTH": (self.wavelength.value, "[nm] wavelength"),
-            "INSTFOC": (self.focus.value, "focus of the instrument"),
-        }
-        return found
-
-    async def move_wavelength(self, nm: float) -> None:
-        """At once."""
-
-    async def move_filter(self, name: str) -> None:
-        """At once."""
-
-    async def move_focus(self, position: float) -> None:
-        """At once."""
-
-    async def move_lamps(self, burning: Sequence[str]) -> None:
-        """At once."""
-
-    async def move_shutter(self, is_open: bool) -> None:
-        """At once."""
+def _of_wheel(name: str, known: Sequence[str]) -> str:
+    """The filter of this name, upper or lower case; RangeError: there is none."""
+    found = next((each for each in known if each.casefold() == name.strip().casefold()), None)
+    if found is None:
+        raise RangeError(f"filter = {name!r} is none of {', '.join(known) or 'none: there are no filters'}")
+    return found

@@ -50,6 +50,9 @@ class CcdTempcon(CcdTool):
     control_temperature = attribute(float, unit="degC", precision=2, doc="The set point of the detector")
     offsets = attribute(float, shape=(32,), unit="degC", initial=(), doc="Added to each temperature after its scale")
     scales = attribute(float, shape=(32,), initial=(), doc="Each temperature is multiplied by")
+    calibrations = attribute(
+        int, shape=(32,), initial=(), doc="Curves that were chosen: 0 DT670, 1 AD590, 2 1N4148, 3 1N914"
+    )
 
     def build(self) -> None:
         super().build()
@@ -117,6 +120,18 @@ class CcdTempcon(CcdTool):
             raise RangeError("scales: 0 would hide a temperature")
         self.offsets.publish(np.array(offsets))
         self.scales.publish(np.array(scales))
+
+    @command()
+    async def set_calibrations(
+        self,
+        curves: Annotated[list[int], Argument(shape=(32,), limits=(0, 3), doc="0 DT670, 1 AD590, 2 1N4148, 3 1N914")],
+    ) -> None:
+        """Choose the curve of each sensor, where the controller's own configuration does not say it."""
+        given = self.properties
+        if not given.controller:
+            raise NotAllowedError(f"{given.device} knows itself what its sensors are; choose their curves there")
+        await self.peers.find(given.controller, CcdController).link.set_calibrations([int(each) for each in curves])
+        self.calibrations.publish(np.array(curves, int))
 
     async def reset_now(self) -> None:
         """Send the set point again."""

@@ -111,6 +111,8 @@ def rois(tool: Tool, roi_number: int = -1, coordinates: str = "image") -> list[A
     return [[first_col or 1, last_col or columns, first_row or 1, last_row or rows]]
 
 
+WHEEL: Final = Argument("filter_id", whole, 0, target="wheel")
+
 CONTROLLER: Final[Table] = {
     **TOOL,
     **HEADER,
@@ -133,9 +135,9 @@ INSTRUMENT: Final[Table] = {
     "comps_on": run("comps_on"),
     "comps_off": run("comps_off"),
     "comps_delay": NOTHING,
-    "get_filters": do(lambda tool: tool.value("filters"), only("filter_id"), reads_only=True),
-    "get_filter": do(lambda tool: tool.value("filter"), only("filter_id"), reads_only=True),
-    "set_filter": put("filter", Argument("filter_name", text, required=True), only("filter_id")),
+    "get_filters": run("get_filters", WHEEL, gives=True, reads_only=True),
+    "get_filter": run("get_filter", WHEEL, gives=True, reads_only=True),
+    "set_filter": run("set_filter", Argument("filter_name", text, required=True, target="filter"), WHEEL),
     "get_wavelengths": do(no_wavelengths, only("wavelength_id"), reads_only=True),
     "get_wavelength": do(lambda tool: tool.value("wavelength"), only("wavelength_id"), reads_only=True),
     "set_wavelength": put("wavelength", Argument("wavelength", number, required=True), only("wavelength_id")),
@@ -143,6 +145,11 @@ INSTRUMENT: Final[Table] = {
     "set_focus": do(set_focus, *FOCUS, silent=True),
     "get_pressures": read("pressures"),
     "get_pressure": one_of("pressures", "pressure_id"),
+    "set_pressure": run(
+        "set_pressure",
+        Argument("pressure", number, required=True),
+        Argument("pressure_id", whole, 0, target="gauge"),
+    ),
     "get_power": do(power, Argument("wavelength", number_or_nothing), only("power_id")),
     "get_currents": read("currents"),
     "get_current": do(
@@ -171,6 +178,9 @@ TEMPCON: Final[Table] = {
         Argument("temperature", number_or_nothing, target="celsius"),
         only("temperature_id"),
         silent=True,
+    ),
+    "set_calibrations": run(
+        "set_calibrations", Argument("cals", items(whole), required=True, target="curves", rest=True)
     ),
     "set_corrections": run(
         "set_corrections",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from devices.ccd.controller_link import Capabilities, ControllerLink, Layout, Pi
 from devices.ccd.display import CcdDisplay
 from devices.ccd.exposure import CcdExposure
 from devices.ccd.exposure_state import ExposureState
-from devices.ccd.instrument import SimulatedInstrument
+from devices.ccd.simulated_instrument import SimulatedInstrument
 from devices.ccd.telescope import SimulatedTelescope
 from devices.ccd.tempcon import CcdTempcon
 from devices.core import Device
@@ -124,6 +124,9 @@ class TestLink(ControllerLink):
 
     async def shift_rows(self, rows: int) -> None:
         await self._note("shift_rows", rows)
+
+    async def set_calibrations(self, curves: Sequence[int]) -> None:
+        await self._note("set_calibrations", list(curves))
 
     async def set_row_delay(self, seconds: float) -> None:
         await self._note("set_row_delay", seconds)

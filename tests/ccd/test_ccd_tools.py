@@ -14,7 +14,8 @@ import pytest
 
 from devices.ccd.display import CcdDisplay, statistics
 from devices.ccd.exposure import CcdExposure
-from devices.ccd.instrument import CcdInstrument, SimulatedInstrument
+from devices.ccd.instrument import CcdInstrument
+from devices.ccd.simulated_instrument import SimulatedInstrument
 from devices.ccd.telescope import SimulatedTelescope
 from devices.ccd.tempcon import CcdTempcon
 from devices.core.errors import ConfigurationError, NotAllowedError, NotConnectedError, RangeError
@@ -137,6 +138,50 @@ def test_the_simulated_instrument_is_where_it_was_put() -> None:
             assert (instrument.active_comps.value, instrument.comps_burn.value) == (("ThAr", "HeNeAr"), True)
             with pytest.raises(RangeError, match="comps = neon"):
                 await instrument.run("set_comps", {"names": ["neon"]})
+
+    asyncio.run(work())
+
+
+def test_each_filter_wheel_has_its_own_filters() -> None:
+    async def work() -> None:
+        wheels = {"filters": ["B", "V"], "more_wheels": ["open, ND1, ND2"]}
+        async with running(SimulatedInstrument("ccd/1/instrument", wheels)) as instrument:
+            await until(lambda: instrument.wheels.value == ("0: B", "1: open"), "two wheels")
+            await instrument.run("set_filter", {"filter": "nd2", "wheel": 1})
+            await instrument.run("set_filter", {"filter": "V"})
+            assert (instrument.wheels.value, instrument.filter.value) == (("0: V", "1: ND2"), "V")
+            assert await instrument.run("get_filters", {"wheel": 1}) == ("open", "ND1", "ND2")
+            assert await instrument.run("get_filter", {"wheel": 1}) == "ND2"
+            await instrument.run("update_header")
+            assert [instrument.header.get(name).value for name in ("FILTER", "FILTER2")] == ["V", "ND2"]
+            with pytest.raises(RangeError, match="filter = 'B' is none of open, ND1, ND2"):
+                await instrument.run("set_filter", {"filter": "B", "wheel": 1})
+            with pytest.raises(RangeError, match="wheel = 2 is none of 0, 1"):
+                await instrument.run("set_filter", {"filter": "B", "wheel": 2})
+
+    asyncio.run(work())
+
+
+def test_a_pressure_is_set_at_a_gauge_that_exists() -> None:
+    async def work() -> None:
+        async with running(SimulatedInstrument("ccd/1/instrument")) as instrument:
+            await until(lambda: instrument.pressures.reading.value is not None, "its gauges")
+            await instrument.run("set_pressure", {"pressure": 3e-5, "gauge": 1})
+            assert instrument.pressures.value.tolist() == [2.5e-6, 3e-5]
+            with pytest.raises(RangeError, match="gauge = 2 is none of 0, 1"):
+                await instrument.run("set_pressure", {"pressure": 3e-5, "gauge": 2})
+
+    asyncio.run(work())
+
+
+def test_curves_of_sensors_go_to_the_controller_that_has_them(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with camera(tmp_path / "data") as found:
+            await found.tempcon.run("set_calibrations", {"curves": [0, 2]})
+            assert found.link.asked[-1] == "set_calibrations [0, 2]"
+            assert found.tempcon.calibrations.value.tolist() == [0, 2]
+            with pytest.raises(RangeError):
+                await found.tempcon.run("set_calibrations", {"curves": [4]})
 
     asyncio.run(work())
 
