@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,7 @@ from devices.ccd.tempcon import CcdTempcon
 from devices.ccd.tool import CcdTool
 from devices.core.errors import NotConnectedError, reason
 from devices.core.live import ended_in_time
-from devices.pipelines.ccd.ccd_image import Card, CcdImage, Group
+from devices.pipelines.ccd.ccd_image import CcdImage, Group, Measurements
 from devices.pipelines.ccd.deinterlace import amplifiers
 
 if TYPE_CHECKING:
@@ -179,9 +179,7 @@ class CameraScene(Scene):
         assert exposure.raw is not None
         exposure.groups["focalplane"] = focal_plane_group(exposure)
         if device.properties.add_extensions and self._controller is not None:
-            exposure.groups["controller"] = _with_telemetry(
-                exposure.groups["controller"], await self._controller.link.telemetry()
-            )
+            exposure.measured = Measurements("CONPARS", await self._controller.link.telemetry())
         exposure.image = await asyncio.to_thread(_image, exposure)
         # Its pixels are in memory once from now on.
         exposure.raw = replace(exposure.raw, pixels=exposure.raw.pixels[:0])
@@ -275,9 +273,4 @@ def _image(exposure: Exposure) -> CcdImage:
     assert raw is not None
     amps = amplifiers(raw.pixels, plan.geometry, raw.layout.name, plan.setup.order or raw.order)
     groups = in_order(exposure.groups)
-    return CcdImage(amps, plan.geometry, groups, plan.setup.extension_cards(), exposure.sky)
-
-
-def _with_telemetry(group: Group, measured: Mapping[str, float]) -> Group:
-    cards = tuple(Card(name.upper()[:40], value) for name, value in measured.items() if value == value)
-    return Group(group.title, (*group.cards, *cards))
+    return CcdImage(amps, plan.geometry, groups, plan.setup.extension_cards(), exposure.sky, exposure.measured)

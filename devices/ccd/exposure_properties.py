@@ -46,7 +46,9 @@ class ExposureProperties(ToolProperties):
     overwrite: bool = setting(False, doc="Files of the same name are replaced")
     compress: bool = setting(False, doc="Pixels are compressed without loss, as fpack does")
     make_lockfile: bool = setting(False, doc="A BIN file that is complete has an empty one beside it, NAME.OK")
-    add_extensions: bool = setting(False, doc="The controller's telemetry is part of the header (add_extensions)")
+    add_extensions: bool = setting(
+        False, doc="The controller's telemetry is a table of FITS files, CONPARS (add_extensions)"
+    )
 
     remote_imageserver_flag: bool = setting(
         False, doc="Images are sent to another host (image.remote_imageserver_flag)"

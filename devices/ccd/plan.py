@@ -9,7 +9,7 @@ from devices.ccd.controller_link import RawImage
 from devices.ccd.detector_setup import DetectorSetup
 from devices.ccd.file_name import FileType
 from devices.ccd.image_type import ImageType
-from devices.pipelines.ccd.ccd_image import Card, CcdImage, Group
+from devices.pipelines.ccd.ccd_image import Card, CcdImage, Group, Measurements
 from devices.pipelines.ccd.detector import Geometry
 from devices.pipelines.ccd.wcs import Sky
 
@@ -80,6 +80,7 @@ class Exposure:
         groups: keywords of each tool, as they were before the integration.
         sky: where the telescope pointed then.
         cards: further keywords of the exposure.
+        measured: what the controller measured of itself after the read-out.
         problems: what did not go well, and did not end the exposure.
     """
 
@@ -93,6 +94,7 @@ class Exposure:
     groups: dict[str, Group] = field(default_factory=dict)
     sky: Sky | None = None
     cards: list[Card] = field(default_factory=list)
+    measured: Measurements | None = None
     problems: list[str] = field(default_factory=list)
 
     @property

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from devices.core.errors import BadValueError
 from devices.drivers.ccd_header import extension_cards, picture_cards, primary_cards
 from devices.drivers.fits_cards import BLOCK, header, signed, unsigned_header
+from devices.drivers.fits_measurements import measurement_table
 from devices.drivers.fits_pixels import type_cards, write_pixels
 from devices.drivers.new_file import NewFile
 from devices.pipelines.ccd.ccd_image import Card, CcdImage
@@ -53,10 +54,12 @@ def write_image(
             _write_extensions(file, image, Path(path).name)
         else:
             _write_picture(file, image, kind == "ASM", Path(path).name)
+        if kind != "BIN" and image.measured is not None:
+            file.write(measurement_table(image.measured), file.size)
 
 
 def _write_extensions(file: NewFile, image: CcdImage, name: str) -> None:
-    offset = _write_primary(file, primary_cards(image, name, image.geometry.amps))
+    offset = _write_primary(file, primary_cards(image, name, image.geometry.amps + _tables(image)))
     rows, columns = image.amps.shape[1:]
     bits, scale = type_cards(image.amps.dtype)
     for amp, pixels in enumerate(image.amps):
@@ -80,7 +83,8 @@ def _write_primary(file: NewFile, cards: list[Card]) -> int:
 def _write_picture(file: NewFile, image: CcdImage, trim: bool, name: str) -> None:
     rows, columns = assembled_shape(image.geometry, trim)
     bits, scale = type_cards(image.amps.dtype)
-    start = [Card("SIMPLE", True, "FITS 4.0"), bits, *_axes(columns, rows), *scale]
+    extend = [Card("EXTEND", True, "a table follows")] if _tables(image) else []
+    start = [Card("SIMPLE", True, "FITS 4.0"), bits, *_axes(columns, rows), *extend, *scale]
     _write_unit(file, [*start, *_picture_header(image, trim, name)], _bands(image, trim), 0)
 
 
@@ -101,12 +105,12 @@ def _write_raw(file: NewFile, image: CcdImage) -> None:
 
 def _write_compressed(file: NewFile, image: CcdImage, kind: Kind, name: str) -> None:
     if kind == "MEF":
-        offset = _write_primary(file, primary_cards(image, name, image.geometry.amps))
+        offset = _write_primary(file, primary_cards(image, name, image.geometry.amps + _tables(image)))
         for amp, pixels in enumerate(image.amps):
             offset = file.write(_compressed(pixels, extension_cards(image, amp)), offset)
     else:
         trim = kind == "ASM"
-        offset = _write_primary(file, primary_cards(image, name, 1))
+        offset = _write_primary(file, primary_cards(image, name, 1 + _tables(image)))
         file.write(_compressed(assembled(image.amps, image.geometry, trim), picture_cards(image, trim)), offset)
 
 
@@ -122,7 +126,7 @@ def _compressed(pixels: NDArray[Any], cards: list[Card]) -> memoryview:
 
 def _picture_header(image: CcdImage, trim: bool, name: str) -> list[Card]:
     """What is said of the picture goes before the tools' keywords and is said once."""
-    primary, picture = primary_cards(image, name, 0), picture_cards(image, trim)
+    primary, picture = primary_cards(image, name, _tables(image)), picture_cards(image, trim)
     said = {card.keyword for card in primary}
     at = next((n for n, card in enumerate(primary) if card.keyword == "COMMENT"), len(primary))
     return [*primary[:at], *(card for card in picture if card.keyword not in said), *primary[at:]]
@@ -137,6 +141,10 @@ def _bands(image: CcdImage, trim: bool) -> Iterator[NDArray[Any]]:
         part = band[: min(most, rows - first)]
         assemble_rows(image.amps, image.geometry, trim, first, part)
         yield part
+
+
+def _tables(image: CcdImage) -> int:
+    return int(image.measured is not None)
 
 
 def _axes(columns: int, rows: int) -> list[Card]:

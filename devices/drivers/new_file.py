@@ -23,6 +23,9 @@ class NewFile:
         overwrite: take the place of a file of this name; otherwise such a file is never touched, not even one that
             somebody makes meanwhile.
 
+    Attributes:
+        size: bytes, up to the last one that was put.
+
     Raises:
         BadValueError: there is such a file, and it is not to be overwritten.
         StorageError: the folder is not there, the disk is full, and so on. The temporary file is removed.
@@ -33,6 +36,7 @@ class NewFile:
         self._overwrite = overwrite
         self._part = self._path.with_name(f".{self._path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
         self._number = -1
+        self.size = 0
 
     def __enter__(self) -> NewFile:
         if not self._overwrite and os.path.lexists(self._path):
@@ -53,6 +57,7 @@ class NewFile:
                 # 34 MB is on the disk after 23 ms instead of 40 ms, and reading it again is as fast as ever.
                 os.posix_fadvise(self._number, offset, done, os.POSIX_FADV_DONTNEED)
                 offset, rest = offset + done, rest[done:]
+            self.size = max(self.size, offset)
         except OSError as error:
             raise self._failed(error) from error
         return offset

@@ -60,12 +60,15 @@ def test_an_archon_takes_images_of_all_types(tmp_path: Path) -> None:
             result = await camera.done("expose", seconds=seconds, image_type=name, title=f"a {name}")
             with fits.open(result["file"], checksum=True) as file:
                 file.verify("exception")
-                assert [each.data.shape for each in file[1:]] == [(40, 84)] * 4
+                assert [each.data.shape for each in file[1:5]] == [(40, 84)] * 4
+                assert (file[0].header["NEXTEND"], len(file)) == (5, 6)
+                table = {row["Keyword"]: (row["Value"], row["Unit"]) for row in file["CONPARS"].data}
+                assert table["P5V_V"] == (pytest.approx(5.0, abs=0.5), "V")
+                assert table["BACKPLANE_TEMP_C"] == (pytest.approx(20.0, abs=30.0), "deg C")
                 data, bias = file[1].data[:, 16:76], file[1].data[:, 76:]
                 means[name] = float(data.mean()) - float(bias.mean())
                 header = file[0].header
                 assert header["CONTROLR"] == "Archon"
-                assert header["P5V_V"] == pytest.approx(5.0, abs=0.5)
                 assert header["EXPTIME"] == pytest.approx(seconds, abs=0.05)
                 assert -150.0 < header["CCDTEMP1"] < 25.0
         # 10 000 e-/s at 1.5 e-/adu.

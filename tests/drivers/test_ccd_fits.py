@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from devices.core.errors import BadValueError, StorageError
 from devices.drivers.ccd_fits import KINDS, Kind, write_image
-from devices.pipelines.ccd.ccd_image import Card, CcdImage, Group
+from devices.pipelines.ccd.ccd_image import Card, CcdImage, Group, Measurements
 from devices.pipelines.ccd.deinterlace import assembled
 from devices.pipelines.ccd.detector import FocalPlane, Format, Geometry, Roi
 from devices.pipelines.ccd.geometry import make_geometry, whole
@@ -388,3 +388,17 @@ def test_an_unknown_kind_and_a_folder_that_is_not_there_are_told(tmp_path: Path)
     with pytest.raises(StorageError, match=r"nowhere/a.fits cannot be written: No such file"):
         write_image(tmp_path / "nowhere" / "a.fits", quad())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("kind", "compress"), [("MEF", False), ("MEF", True), ("FITS", False), ("ASM", True)])
+def test_measurements_follow_the_pixels_as_a_table(tmp_path: Path, kind: Kind, compress: bool) -> None:
+    measured = Measurements("CONPARS", {"P5V_V": 5.031, "MOD10/TEMPA_C": -101.25, "FANTACH": float("nan")})
+    path = tmp_path / "a.fits"
+    write_image(path, quad(measured=measured), kind, compress=compress)
+    units = opened(path)
+    assert units[0].header["EXTEND"]
+    assert units[0].header["NEXTEND"] == len(units) - 1
+    table = units[-1]
+    assert (table.name, table.data["Keyword"].tolist()) == ("CONPARS", ["P5V_V", "MOD10/TEMPA_C", "FANTACH"])
+    assert table.data["Unit"].tolist() == ["V", "deg C", ""]
+    np.testing.assert_array_equal(table.data["Value"], [5.031, -101.25, np.nan])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,6 +30,19 @@ class Group:
     cards: tuple[Card, ...]
 
 
+@dataclass(frozen=True)
+class Measurements:
+    """Numbers that are no keywords: a table behind the pixels.
+
+    Attributes:
+        title: EXTNAME of the table.
+        values: name -> value, NaN where there was none.
+    """
+
+    title: str
+    values: Mapping[str, float]
+
+
 @dataclass(frozen=True, eq=False)
 class CcdImage:
     """An image as the amplifiers read it.
@@ -38,6 +52,7 @@ class CcdImage:
         primary: keywords of the primary header.
         extensions: of each amplifier (GAIN, RDNOISE, EXTNAME, ...); they replace what the writer would say, except what
             describes the pixels. Fewer than amplifiers, or none, will do.
+        measured: a table that FITS files get behind the pixels; None: none.
         sky: where the focal plane looks; None: no celestial coordinates are written.
     """
 
@@ -46,6 +61,7 @@ class CcdImage:
     primary: tuple[Group, ...] = ()
     extensions: tuple[tuple[Card, ...], ...] = ()
     sky: Sky | None = None
+    measured: Measurements | None = None
 
     def __post_init__(self) -> None:
         if self.amps.shape != self.geometry.amp_shape:
