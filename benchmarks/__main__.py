@@ -86,6 +86,8 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "correlator_ingest": _module("correlator_ingest"),
     "ccd_archon": _module("ccd_archon"),
     "ccd_images": _module("ccd_images"),
+    "azcam_server": _module("azcam_server"),
+    "dcss": _module("dcss"),
 }
 
 

@@ -20,12 +20,10 @@ from devices.drivers import dcs_text, tcl_list
 from devices.drivers.dcs_record import WireRecord
 from devices.drivers.xos import Frame
 
-#: Between attempts while nobody listens there: that costs nobody anything, and DCSS is missed when it is back.
+#: Between attempts while nobody listens there: that costs nobody anything, and who waits for DCSS waits no longer.
 LONGEST_UNHEARD_S: Final = 0.5
 #: DCSS says nothing to a login that it takes; its last reason to refuse one (the name is there already) needs 3 s.
 ACCEPTED_AFTER_S: Final = 3.5
-#: A login that lasted so long was a good one; retries begin anew with the shortest wait.
-STEADY_AFTER_S: Final = 1.0
 #: DCSS asks at once.
 ASKED_WITHIN_S: Final = 2.0
 
@@ -146,11 +144,11 @@ class DhsLink(Sender):
             except OSError as error:
                 why = f"{self.host}:{self.port}: {os.strerror(error.errno) if error.errno else error}"
             finally:
-                if self.is_online and time.time() - self.online_since > STEADY_AFTER_S:
+                if self.is_online:
                     delay = self._settings.first_retry_s
                 self._leave(session)
             self._trouble(why)
-            # Attempts that nobody hears disturb nobody: DCSS that is back is not kept waiting.
+            # Only a DCSS that takes connections and refuses the login is left alone for longer and longer.
             bounded = delay if session is not None else min(delay, LONGEST_UNHEARD_S)
             await asyncio.sleep(bounded * random.uniform(0.8, 1.2))  # noqa: S311 (spreads the load, hides nothing)
             delay = min(self._settings.longest_retry_s, delay * 2)

@@ -24,6 +24,8 @@ MAX_NUMBER: Final = 1e12
 _SPEAKABLE: Final = str.maketrans({"[": "(", "]": ")", "$": "S", ";": ",", '"': "'"})
 _UNSPEAKABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ROUND: Final = str.maketrans("{}", "()")
+#: Most words: nothing in them to look at.
+_PLAIN: Final = re.compile(rf"[A-Za-z0-9_.,:/+=@-]{{1,{MAX_WORD}}}")
 _PRIVATE: Final = re.compile(r"PRIVATE\S*")
 
 
@@ -42,7 +44,10 @@ def word(value: object) -> str:
         return str(int(value))
     if isinstance(value, int | float):
         return number(value)
-    text = speakable(str(value))
+    text = str(value)
+    if _PLAIN.fullmatch(text):
+        return text
+    text = speakable(text)
     if len(text) > MAX_WORD:
         raise BadValueError(f"word = {text:.60}... of {len(text)} characters is longer than {MAX_WORD}")
     return tcl_list.quote(text)

@@ -62,8 +62,9 @@ class HardwarePort:
         self.faults = Faults()
         self.messages = HardwareMessages(dcss)
         self.connections: set[HardwareConnection] = set()
-        #: Reasons of refused logins.
+        #: Reasons of refused logins; how long the answers took to the question for the name, s.
         self.refused: list[str] = []
+        self.answers_s: list[float] = []
         self._host, self.port = host, 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,6 +119,7 @@ class HardwareConnection(HostClient, asyncio.Protocol):
         self._decoder = XosDecoder()
         self._deadline: asyncio.TimerHandle | None = None
         self._received = 0
+        self._asked = 0.0
         self._slow: deque[bytes] = deque()
         self.name = ""
 
@@ -206,6 +208,7 @@ class HardwareConnection(HostClient, asyncio.Protocol):
         padding = bytes([self._port.faults.padding])
         self._transport.write(b"stoc_send_client_type\0".ljust(LOGIN_BYTES, padding))
         loop = asyncio.get_running_loop()
+        self._asked = loop.time()
         self._deadline = loop.call_later(self._port.login_s, self._refuse, f"no answer in {self._port.login_s:g} s")
 
     def _log_in(self, text: str) -> None:
@@ -213,6 +216,7 @@ class HardwareConnection(HostClient, asyncio.Protocol):
         self._deadline.cancel()
         self._deadline = None
         port, loop = self._port, asyncio.get_running_loop()
+        port.answers_s.append(loop.time() - self._asked)
         command, _, name = text.partition(" ")
         known = port.dcss.database.hosts.get(name)
         if command != "htos_client_is_hardware" or known is None:
