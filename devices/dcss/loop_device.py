@@ -178,7 +178,7 @@ class LoopDetector(LoopReadings, TakesFrames, LooksAtSample):
                 self.set_fault("finder", "")
 
     async def _next_to_show(self) -> CameraFrame | None:
-        """The next picture that arrives; where none does, the camera is asked for one now and then. None: it has none."""
+        """The next picture that arrives; while none does, the camera is asked for one now and then."""
         asks = self._axis is not None and self._axis.snapshot_url and self.looks_always.value and not self._open
         try:
             return await asyncio.wait_for(self._inlet.next(), IDLE_LOOK_S if asks else None)

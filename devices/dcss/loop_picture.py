@@ -21,6 +21,9 @@ BOX: Final = (255, 220, 0)
 TIP: Final = (255, 40, 40)
 PIN: Final = (0, 200, 255)
 
+# Two threads that unpack their first pictures at the same time would find half of the formats otherwise.
+Image.preinit()
+
 
 @dataclass(frozen=True)
 class Examined:

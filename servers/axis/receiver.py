@@ -21,6 +21,8 @@ METHODS: Final = ("POST", "PUT")
 #: Parts of one form.
 MAX_PARTS: Final = 16
 SWEEP_S: Final = 0.5
+#: From the accept of a connection until the server counts it, at most, s.
+ACCEPT_S: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class AxisReceiver:
         )
         #: Connections between requests: since when.
         self._idle: dict[asyncio.BaseProtocol, float] = {}
-        self._open: set[asyncio.BaseProtocol] = set()
+        #: Those that the server does not know yet.
+        self._new: set[asyncio.BaseProtocol] = set()
         self._sweeping: asyncio.Task[None] | None = None
         self.address = (settings.host, settings.port)
         self.turned_away = self.timed_out = 0
@@ -91,28 +94,25 @@ class AxisReceiver:
         await self._http.shutdown(0.5)
 
     def _connected(self) -> asyncio.BaseProtocol:
-        self._forget()
         if len(self._open) >= self._settings.connections:
             self.turned_away += 1
             return _TurnedAway()
         protocol = self._http()
-        self._open.add(protocol)
+        self._new.add(protocol)
+        asyncio.get_running_loop().call_later(ACCEPT_S, self._new.discard, protocol)
         self._idle[protocol] = time.monotonic()
         return protocol
 
-    def _forget(self) -> None:
-        """Those that have closed."""
-        now = time.monotonic()
-        alive = set(self._http.connections)
-        # One that was accepted a moment ago is not among them yet.
-        self._open = {each for each in self._open if each in alive or now - self._idle.get(each, 0.0) < SWEEP_S}
-        self._idle = {each: since for each, since in self._idle.items() if each in self._open}
+    @property
+    def _open(self) -> set[asyncio.BaseProtocol]:
+        return self._new.union(self._http.connections)
 
     async def _sweep(self) -> None:
         """Close connections that say nothing: one that never sends its request, or half of its head."""
         while True:
             await asyncio.sleep(SWEEP_S)
-            self._forget()
+            alive = self._open
+            self._idle = {each: since for each, since in self._idle.items() if each in alive}
             late = time.monotonic() - self._settings.idle_s
             for each in [each for each, since in self._idle.items() if since < late]:
                 assert isinstance(each, web.RequestHandler)
