@@ -168,9 +168,9 @@ def test_pictures_of_a_collection_are_written_below_their_folder_only(tmp_path: 
             assert (folder / "0000.png").read_bytes() == picture(200)
             rows = [json.loads(line)["row"] for line in (folder / "rows.jsonl").read_text().splitlines()]
             assert rows[0][:3] == ["0", "normal", "0.78125"] and rows[1] == ["1", "failed", "tip_not_in_view"]
-        assert {each.name for each in tmp_path.iterdir()} == {"pictures"}
 
     asyncio.run(run())
+    assert {each.name for each in tmp_path.iterdir()} == {"pictures"}
 
 
 def test_a_mask_takes_out_what_is_there_without_a_sample(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ class AxisSimulator:
         self._count = 0
         self._pusher = Pusher(settings)
         self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.StreamWriter] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._rotation: asyncio.Task[int] | None = None
         self._moved = asyncio.Event()
@@ -77,6 +78,8 @@ class AxisSimulator:
         self._pusher.close()
         if self._server is not None:
             self._server.close()
+        for writer in self._clients:
+            writer.transport.abort()
 
     async def prepare(self, frames: int) -> None:
         """Make the pictures of a rotation before it begins, so that the computer keeps up."""
@@ -144,6 +147,7 @@ class AxisSimulator:
     # Requests
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.add(writer)
         with contextlib.suppress(
             OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError
         ):
@@ -162,6 +166,7 @@ class AxisSimulator:
             else:
                 _answer(writer, "404 Not Found", "text/plain", b"there is no such page\n")
             await writer.drain()
+        self._clients.discard(writer)
         writer.close()
 
     async def _stream(self, writer: asyncio.StreamWriter) -> None:
