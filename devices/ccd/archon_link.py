@@ -10,6 +10,7 @@ from devices.ccd.archon_exposure import ArchonExposure, exposure_parameters
 from devices.ccd.archon_geometry import check_taps, frame_keys, in_reading_order, timing_parameters
 from devices.ccd.archon_settings import ArchonSettings
 from devices.ccd.controller_link import Capabilities, ControllerLink, Layout, PixelsLeft, RawImage, Temperature
+from devices.ccd.frame_memory import FrameMemory
 from devices.core.errors import ConfigurationError, NotAllowedError, RangeError
 from devices.drivers.archon import ArchonDriver
 from devices.drivers.archon_config import (
@@ -17,7 +18,7 @@ from devices.drivers.archon_config import (
     ArchonConfiguration,
     read_configuration_file,
 )
-from devices.drivers.archon_status import Power, Status
+from devices.drivers.archon_status import BLOCK, Power, Status
 from devices.pipelines.ccd.detector import Geometry
 
 NEEDED = ("Exposures", "IntMS", "NoIntMS", "Lines", "Pixels")
@@ -43,6 +44,7 @@ class ArchonLink(ControllerLink):
         self._geometry: Geometry | None = None
         self._exposure: ArchonExposure | None = None
         self._read_seconds = 0.0
+        self._memory = FrameMemory()
         self._identity: tuple[str, str] = ("", "")
 
     async def connect(self) -> str:
@@ -175,7 +177,7 @@ class ArchonLink(ControllerLink):
             lambda written: pixels_left(max(0, geometry.pixels - written.pixels)),
         )
         self._read_seconds = max(0.0, loop.time() - began)
-        frame = await self.driver.fetch(buffer)
+        frame = await self.driver.fetch(buffer, into=self._memory.take(buffer.blocks * BLOCK))
         pixels = await asyncio.to_thread(in_reading_order, frame, configuration, geometry)
         pixels.flags.writeable = False
         self._exposure = None

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from devices.ccd.controller import CcdController
 from devices.ccd.controller_link import ControllerLink
 from devices.ccd.display import CcdDisplay
@@ -181,8 +183,8 @@ class CameraScene(Scene):
         if device.properties.add_extensions and self._controller is not None:
             exposure.measured = Measurements("CONPARS", await self._controller.link.telemetry())
         exposure.image = await asyncio.to_thread(_image, exposure)
-        # Its pixels are in memory once from now on.
-        exposure.raw = replace(exposure.raw, pixels=exposure.raw.pixels[:0])
+        # Its pixels are in memory once from now on; a part of them, even an empty one, would keep all of them there.
+        exposure.raw = replace(exposure.raw, pixels=np.empty(0, np.uint16))
 
     async def write(self, exposure: Exposure) -> None:
         plan = exposure.plan

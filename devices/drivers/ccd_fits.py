@@ -70,7 +70,7 @@ def _write_extensions(file: NewFile, image: CcdImage, name: str) -> None:
             Card("GCOUNT", 1, "one image"),
             *(*scale, *extension_cards(image, amp)),
         ]
-        offset = _write_unit(file, cards, iter([pixels]), offset)
+        offset = _write_unit(file, cards, _rows_of(pixels), offset)
 
 
 def _write_primary(file: NewFile, cards: list[Card]) -> int:
@@ -130,6 +130,16 @@ def _picture_header(image: CcdImage, trim: bool, name: str) -> list[Card]:
     said = {card.keyword for card in primary}
     at = next((n for n, card in enumerate(primary) if card.keyword == "COMMENT"), len(primary))
     return [*primary[:at], *(card for card in picture if card.keyword not in said), *primary[at:]]
+
+
+def _rows_of(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """An amplifier's image, some rows at once where they do not lie one behind the other."""
+    if pixels.flags.c_contiguous:
+        yield pixels
+        return
+    most = max(_BAND_BYTES // (pixels.shape[1] * pixels.itemsize) // 2 * 2, 2)
+    for first in range(0, len(pixels), most):
+        yield pixels[first : first + most]
 
 
 def _bands(image: CcdImage, trim: bool) -> Iterator[NDArray[Any]]:

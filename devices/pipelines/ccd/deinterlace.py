@@ -22,7 +22,9 @@ def amplifiers(
     order: tuple[int, ...] = (),
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """The image of each amplifier, (amp, y, x), in the order of reading; copied once, of the same type.
+    """The image of each amplifier, (amp, y, x), in the order of reading, of the same type.
+
+    Copied once; TAPS in their own order, and without `out`, are a view of `raw`.
 
     Args:
         raw: all pixels, of any shape.
@@ -43,6 +45,8 @@ def amplifiers(
         )
     if sorted(order or range(amps)) != list(range(amps)):
         raise ValueError(f"order = {order} does not name each of {amps} amplifiers once")
+    if layout_name == "TAPS" and out is None and list(order) in ([], list(range(amps))):
+        return np.moveaxis(raw.reshape(rows, amps, columns), 1, 0)
     if out is None:
         out = np.empty(geometry.amp_shape, raw.dtype)
     elif out.shape != geometry.amp_shape or out.dtype != raw.dtype:
