@@ -30,6 +30,7 @@ DEFAULT_PORTS: Final[Mapping[str, int]] = MappingProxyType(
         "sendimage": 6543,
         "jpeg": 9000,
         "automl": 9010,
+        "dcss_clients": 14243,
         "alpaca": 11112,
         "alpaca_discovery": 32227,
     }
