@@ -19,6 +19,9 @@ from devices.simulators.dcss import Database, DcssSimulator, ScriptRunner
 from devices.simulators.dcss.replay import Replay
 from devices.simulators.dcss.tcl import Tcl
 from devices.simulators.dcss.tcl_parse import TclError
+from tests.support.real_tcl import RealTcl, real_tcl
+
+__all__ = ["real_tcl"]
 
 LOOP = {
     "hosts": {"loop": {}, "sim": {"simulated": True}},
@@ -93,9 +96,8 @@ SCRIPTS = [
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_scripts_give_what_they_give_in_tcl_itself(script: str) -> None:
-    tkinter = pytest.importorskip("tkinter", reason="python3-tk has Tcl")
-    assert asyncio.run(Tcl().run(script)) == str(tkinter.Tcl().eval(script))
+def test_scripts_give_what_they_give_in_tcl_itself(real_tcl: RealTcl, script: str) -> None:
+    assert asyncio.run(Tcl().run(script)) == real_tcl.eval(script)
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,13 @@ from hypothesis import strategies as st
 
 from devices.core.errors import BadValueError
 from devices.drivers import dcs_text, tcl_list
+from tests.support.real_tcl import RealTcl, RealTclError, real_tcl
+
+__all__ = ["real_tcl"]
 
 ASCII = st.text(st.characters(min_codepoint=1, max_codepoint=126), max_size=40)
 # The characters that make lists hard, often.
 HARD = st.text(st.sampled_from(list('ab{}\\ \n\t"[]$;#1x')), max_size=25)
-
-
-@pytest.fixture(scope="module")
-def tcl():
-    """The real one."""
-    return pytest.importorskip("tkinter", reason="python3-tk has Tcl").Tcl()
 
 
 @pytest.mark.parametrize(
@@ -57,17 +54,15 @@ def test_words_that_are_joined_are_split_again(words: list[str]) -> None:
 
 
 @given(words=st.lists(ASCII | HARD, max_size=6))
-def test_tcl_itself_reads_our_lists(tcl, words: list[str]) -> None:
-    assert list(tcl.splitlist(tcl_list.join(words))) == words
+def test_tcl_itself_reads_our_lists(real_tcl: RealTcl, words: list[str]) -> None:
+    assert real_tcl.split(tcl_list.join(words)) == words
 
 
 @given(text=HARD | ASCII)
-def test_lists_are_split_as_tcl_itself_splits_them(tcl, text: str) -> None:
-    import tkinter
-
+def test_lists_are_split_as_tcl_itself_splits_them(real_tcl: RealTcl, text: str) -> None:
     try:
-        expected = list(tcl.splitlist(text))
-    except tkinter.TclError:
+        expected = real_tcl.split(text)
+    except RealTclError:
         with pytest.raises(BadValueError):
             tcl_list.split(text)
     else:
