@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from servers.automl.command import automl
 from servers.command_group import OneLineErrors
 from servers.daqdata.command import daq
 from servers.dhs.command import dhs
@@ -62,6 +63,7 @@ def main() -> None:
 main.add_command(saxs)
 main.add_command(daq)
 main.add_command(correlator)
+main.add_command(automl)
 main.add_command(dhs)
 
 

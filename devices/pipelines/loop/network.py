@@ -30,7 +30,9 @@ class LoopNetwork(nn.Module):
         self.stem = _layer(1, 16, 5, stride)
         self.fine = _layer(16, 20)
         self.middle = nn.Sequential(_layer(20, 32, stride=2), _layer(32, 32))
-        self.coarse = nn.Sequential(_layer(32, 48, stride=2), _layer(48, 48), _layer(48, 48, dilation=2), _layer(48, 48))
+        self.coarse = nn.Sequential(
+            _layer(32, 48, stride=2), _layer(48, 48), _layer(48, 48, dilation=2), _layer(48, 48)
+        )
         self.to_middle = nn.Conv2d(48, 32, 1)
         self.back_middle = _layer(32, 32)
         self.to_fine = nn.Conv2d(32, 20, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -94,8 +94,9 @@ class Sample:
         axis = self._axis(angle_deg)
         fiber = _ribbon(axis, self.fiber_radius)
         if self.kind == "pin":
-            truth = LoopResult(message="no_loop", score=1.0, **self._pin_truth(), kind="pin")
-            return Outline(pin, highlight, none if self.fiber_length < 1 else fiber, none, none, none, truth)
+            return Outline(
+                pin, highlight, none if self.fiber_length < 1 else fiber, none, none, none, self._pin_truth()
+            )
         seen = np.hypot(np.cos(np.radians(angle_deg - self.face_deg)), self.flatness)
         width = self.width * seen / np.hypot(1.0, self.flatness)
         upper = self._half(width)
@@ -160,7 +161,7 @@ class Sample:
         corners = self.hole_corners or 32
         turn = 2.0 * np.pi * (np.arange(corners) + 0.5) / corners
         radius = np.array([0.24 * self.length, 0.3 * width])
-        return np.stack([np.cos(turn), np.sin(turn)], 1) * radius + [self.roundness * self.length, 0.0]
+        return np.asarray(_ring(turn) * radius + [self.roundness * self.length, 0.0])
 
     def _crystal(self, width: float) -> Points:
         if not self.crystal_radius:
@@ -168,20 +169,22 @@ class Sample:
         rng = np.random.default_rng(self.seed + 1)
         turn = np.sort(rng.random(6) + np.arange(6)) * (2.0 * np.pi / 6)
         radius = np.array([self.crystal_radius * 0.5 * self.width, self.crystal_radius * 0.5 * width])
-        return np.stack([np.cos(turn), np.sin(turn)], 1) * radius + [self.roundness * self.length, 0.0]
+        return np.asarray(_ring(turn) * radius + [self.roundness * self.length, 0.0])
 
-    def _pin_truth(self) -> dict[str, float]:
-        return {
-            "pin_base_x": self.pin_x / self.columns,
-            "pin_min_y": (self.pin_y - self.pin_radius) / self.rows,
-            "pin_max_y": (self.pin_y + self.pin_radius) / self.rows,
-        }
+    def _pin_truth(self) -> LoopResult:
+        return LoopResult(
+            message="no_loop",
+            score=1.0,
+            pin_base_x=self.pin_x / self.columns,
+            pin_min_y=(self.pin_y - self.pin_radius) / self.rows,
+            pin_max_y=(self.pin_y + self.pin_radius) / self.rows,
+        )
 
     def _truth(self, loop: Points) -> LoopResult:
         upper, lower = loop[:POINTS], loop[POINTS:][::-1]
         x = np.arange(np.ceil(loop[:, 0].min()), loop[:, 0].max(), 0.25)
-        top = np.interp(x, *np.maximum.accumulate(upper[:, :1]).T, upper[:, 1])
-        bottom = np.interp(x, *np.maximum.accumulate(lower[:, :1]).T, lower[:, 1])
+        top = np.interp(x, np.maximum.accumulate(upper[:, 0]), upper[:, 1])
+        bottom = np.interp(x, np.maximum.accumulate(lower[:, 0]), lower[:, 1])
         widths = bottom - top
         fiber = 2.0 * self.fiber_radius
         begin = x[int(np.argmax(widths > fiber + BEGINS * max(widths.max() - fiber, 0.0)))]
@@ -189,8 +192,10 @@ class Sample:
         tip_x = float(inside[:, 0].max())
         tip_y = float(inside[inside[:, 0] > tip_x - 0.5, 1].mean())
         top_y, bottom_y = float(inside[:, 1].min()), float(inside[:, 1].max())
-        return LoopResult(
+        return replace(
+            self._pin_truth(),
             found=True,
+            message="",
             tip_x=tip_x / self.columns,
             tip_y=tip_y / self.rows,
             loop_width=(bottom_y - top_y) / self.rows,
@@ -200,10 +205,12 @@ class Sample:
             box_min_y=top_y / self.rows,
             box_max_y=bottom_y / self.rows,
             fiber_width=fiber / self.rows,
-            **self._pin_truth(),
             kind=self.kind,
-            score=1.0,
         )
+
+
+def _ring(turn: NDArray[np.float64]) -> Points:
+    return np.stack([np.cos(turn), np.sin(turn)], 1)
 
 
 def _closed(upper: Points) -> Points:

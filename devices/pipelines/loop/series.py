@@ -115,12 +115,12 @@ def _waves(turn: Numbers) -> Numbers:
 
 def _fit(model: Numbers, values: Numbers, used: NDArray[np.bool_]) -> tuple[Numbers, Numbers]:
     """Coefficients, and what is left of all pictures."""
-    coefficients = np.linalg.lstsq(model[used], values[used], rcond=None)[0]
+    coefficients = np.asarray(np.linalg.lstsq(model[used], values[used], rcond=None)[0], np.float64)
     return coefficients, values - model @ coefficients
 
 
 def _kept(model: Numbers, values: Numbers, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """``used`` without the pictures that lie far from what most say: weights fall until the fit stands (L1 by turns)."""
+    """``used`` without the pictures that lie far from what most say, by a fit that outliers do not bend (L1)."""
     weights = used.astype(np.float64)
     left = values
     for _ in range(25):

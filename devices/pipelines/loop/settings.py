@@ -13,8 +13,8 @@ class LoopSettings:
     Attributes:
         pin_side: the edge of the picture that the pin comes from.
         least_score: below it nothing is found, 0 to 1.
-        finder: ``network`` looks with the trained network, ``classical`` without; ``auto`` takes the network where torch
-            is installed.
+        finder: ``network`` looks with the trained network, ``classical`` without; ``auto`` takes the network where
+            torch is installed.
     """
 
     pin_side: Literal["left", "right"] = "left"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devices.pipelines.loop.result import LoopResult
 
@@ -32,14 +32,22 @@ class Sighting:
     def result(self, columns: int, rows: int, least_score: float) -> LoopResult:
         """As fractions of a picture of this size."""
         at, upper, lower = self.pin or (0.0, 0.0, 0.0)
-        pin = {"pin_base_x": at / columns, "pin_min_y": upper / rows, "pin_max_y": lower / rows}
+        bare = LoopResult(
+            message="no_loop" if self.pin else "nothing",
+            score=self.score,
+            pin_base_x=at / columns,
+            pin_min_y=upper / rows,
+            pin_max_y=lower / rows,
+        )
         if self.kind == "cut":
-            return LoopResult(message="tip_not_in_view", score=self.score, **pin)
+            return replace(bare, message="tip_not_in_view")
         if not self.is_loop or self.score < least_score:
-            return LoopResult(message="no_loop" if self.pin else "nothing", score=self.score, **pin)
+            return bare
         left, right, top, bottom = self.box
-        return LoopResult(
+        return replace(
+            bare,
             found=True,
+            message="",
             tip_x=self.tip[0] / columns,
             tip_y=self.tip[1] / rows,
             loop_width=(bottom - top) / rows,
@@ -48,7 +56,5 @@ class Sighting:
             box_max_x=right / columns,
             box_min_y=top / rows,
             box_max_y=bottom / rows,
-            **pin,
             kind=self.kind,
-            score=self.score,
         )

@@ -1,4 +1,4 @@
-"""Synthetic camera pictures of loops, with what is to be found in them; for training, tests and the camera simulator."""
+"""Synthetic camera pictures of loops and what is to be found in them; for training, tests and the simulated camera."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Scene:
         rng = np.random.default_rng([self.seed, 1])
         y = np.linspace(-1.0, 1.0, self.rows, dtype=np.float32)[:, None]
         x = np.linspace(-1.0, 1.0, self.columns, dtype=np.float32)[None, :]
-        light = 1.0 + self.gradient[0] * y + self.gradient[1] * x - self.vignette * (x * x + y * y)
+        light = np.float32(1.0) + self.gradient[0] * y + self.gradient[1] * x - self.vignette * (x * x + y * y)
         for cells in (5, 14):
             clouds = Image.fromarray(rng.standard_normal((cells, int(cells * 1.5)), np.float32))
             light += self.mottle * 0.6 * np.asarray(clouds.resize((self.columns, self.rows), Image.Resampling.BICUBIC))
@@ -117,7 +117,7 @@ class Scene:
             self._speck(light, rng)
         return np.asarray(np.clip(light, 0.15, 1.25) * self.light, np.float32)
 
-    def _speck(self, light: NDArray[np.float32], rng: np.random.Generator) -> None:
+    def _speck(self, light: NDArray[np.floating], rng: np.random.Generator) -> None:
         row, column = int(rng.integers(0, self.rows)), int(rng.integers(0, self.columns))
         radius, stretch, depth = rng.uniform(1.0, 5.0), rng.uniform(0.4, 2.5), rng.uniform(0.1, 0.6)
         reach = int(4 * radius * max(stretch, 1.0)) + 2

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -110,8 +109,9 @@ def _seen(
     view: Callable[..., NDArray[np.float32]],
 ) -> _View:
     if view is whole_view:
-        seen = whole_view(picture.crop((int(window.x), int(window.y), *(int(sum(p)) for p in _spans(window)))))
-        window = Window(*(float(int(length)) for length in window))
+        x, y, width, height = (int(length) for length in window)
+        seen = whole_view(picture.crop((x, y, x + width, y + height)))
+        window = Window(x, y, width, height)
     else:
         seen = close_view(picture, window)
     placed = (points - [window.x, window.y]) / [window.width, window.height]
@@ -125,10 +125,6 @@ def _seen(
     else:
         name = truth.kind
     return seen, placed, CLASSES.index(name), pin
-
-
-def _spans(window: Window) -> tuple[tuple[float, float], tuple[float, float]]:
-    return (int(window.x), int(window.width)), (int(window.y), int(window.height))
 
 
 def _points(truth: LoopResult, size: tuple[int, int]) -> NDArray[np.float64]:
@@ -148,9 +144,7 @@ def _points(truth: LoopResult, size: tuple[int, int]) -> NDArray[np.float64]:
     return points * size
 
 
-def _part(
-    rng: np.random.Generator, size: tuple[int, int], points: NDArray[np.float64], truth: LoopResult
-) -> Window:
+def _part(rng: np.random.Generator, size: tuple[int, int], points: NDArray[np.float64], truth: LoopResult) -> Window:
     """A part of the picture in its shape, with the loop in it, or cut by it now and then."""
     width, height = size
     zoom = rng.uniform(1.0, 2.4)
@@ -169,9 +163,7 @@ def _part(
     return Window(*np.clip(corner, 0.0, np.array([width, height]) - part), *part)
 
 
-def _near(
-    rng: np.random.Generator, size: tuple[int, int], points: NDArray[np.float64], truth: LoopResult
-) -> Window:
+def _near(rng: np.random.Generator, size: tuple[int, int], points: NDArray[np.float64], truth: LoopResult) -> Window:
     """A close window, off by as much as the first look may be; anywhere where there is no loop."""
     if truth.found and rng.random() < 0.93:
         window = Window.around((points[1, 0], points[0, 0], points[2, 1], points[3, 1]))
@@ -203,9 +195,7 @@ def _stacked(views: list[_View]) -> Views:
     )
 
 
-def _learn(
-    network: LoopNetwork, views: Views, settings: TrainSettings, steps: int, say: Callable[[str], None]
-) -> None:
+def _learn(network: LoopNetwork, views: Views, settings: TrainSettings, steps: int, say: Callable[[str], None]) -> None:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.train()
     optimizer = torch.optim.Adam(network.parameters(), settings.learning_rate)
@@ -241,7 +231,7 @@ def _changed(
     pictures = pictures * rng.uniform(0.7, 1.3, (len(pictures), 1, 1)).astype(np.float32)
     turned = rng.random(len(pictures)) < 0.5
     pictures[turned] = pictures[turned, ::-1]
-    swapped = points[:, [0, 1, 3, 2, 5, 4]] * np.float32([1.0, -1.0]) + np.float32([0.0, 1.0])
+    swapped = points[:, [0, 1, 3, 2, 5, 4]] * np.array([1.0, -1.0], np.float32) + np.array([0.0, 1.0], np.float32)
     points[turned] = swapped[turned]
     return pictures, points
 
