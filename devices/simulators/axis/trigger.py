@@ -41,7 +41,7 @@ class ShutterTrigger:
         reader, writer = await asyncio.open_connection(self._host, self._port)
         try:
             writer.write(encode_login("gtos_client_is_gui camera 0 localhost :0"))
-            decoder = XosDecoder()
+            decoder = XosDecoder(first=0, protocol=2)
             while data := await reader.read(65536):
                 for frame in decoder.feed(data):
                     words = frame.text.split()
