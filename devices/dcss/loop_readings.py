@@ -67,7 +67,7 @@ class LoopReadings(Device):
     )  # fmt: skip
     newest_rows = attribute(
         str, initial="", text_limit=8192, group="Collection",
-        doc="The last of them as a table: index, tip x and y, box x from and to, y from and to, width, class, score",
+        doc="The last of them as a table: index, tip x and y, box x from and to, y from and to, width, score, class",
     )  # fmt: skip
     rows_failed = attribute(int, initial=0, group="Collection", doc="Of them, those without a loop")
     row_delay = attribute(
@@ -155,14 +155,14 @@ class LoopReadings(Device):
 
 
 def table(rows: Sequence[LoopRow]) -> str:
-    """The last rows in columns, for people; the newest at the end."""
-    lines = ["  #  tip x  tip y  box x        box y        width class    score"]
+    """The last rows in columns, the newest at the end; numbers are of one length, as panels have no typewriter."""
+    lines = []
     for row in rows[-TABLE_ROWS:]:
         found = row.result
         if not row.is_good:
-            lines.append(f"{row.index:3d}  {row.failure}")
+            lines.append(f"{row.index:03d}   {row.failure}")
             continue
-        x, y = f"{found.box_min_x:.3f}-{found.box_max_x:.3f}", f"{found.box_min_y:.3f}-{found.box_max_y:.3f}"
-        tip = f"{found.tip_x:.3f}  {found.tip_y:.3f}"
-        lines.append(f"{row.index:3d}  {tip}  {x}  {y}  {found.loop_width:.3f} {found.kind:8s} {found.score:.2f}")
+        box = f"{found.box_min_x:.3f}-{found.box_max_x:.3f}   {found.box_min_y:.3f}-{found.box_max_y:.3f}"
+        tip = f"{found.tip_x:.3f}   {found.tip_y:.3f}"
+        lines.append(f"{row.index:03d}   {tip}   {box}   {found.loop_width:.3f}   {found.score:.2f}   {found.kind}")
     return "\n".join(lines)
