@@ -55,6 +55,8 @@ class ClientMotor(Part["DcssClient"]):
         self.position.configure(unit=found.unit, limits=limits)
         if found.value is not None:
             self.position.publish_change(found.value)
+            if not found.is_moving:
+                self.position.publish_setpoint(found.value)
         self.moving.publish_change(found.is_moving)
 
 
