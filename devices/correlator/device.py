@@ -19,7 +19,7 @@ from devices.core.errors import (
     NotAllowedError,
     RangeError,
 )
-from devices.correlator.assembler import Assembler, AssemblyPolicy
+from devices.correlator.assembler import Assembler
 from devices.correlator.candidate_log import KEPT
 from devices.correlator.engine import Engine
 from devices.correlator.gulp import Gulp, GulpShape
@@ -32,7 +32,7 @@ from devices.correlator.plan import Plan, Setup
 from devices.correlator.readings import MOST_DMS, MOST_WIDTHS, CorrelatorReadings
 from devices.correlator.slots import CubeSlots
 from devices.correlator.worker import make_worker
-from devices.correlator.worker_process import WorkerProcess
+from devices.correlator.worker_process import Tell, WorkerProcess
 from devices.drivers.allowed_folders import AllowedFolders
 from devices.pipelines.search.trials import Trials
 
@@ -110,7 +110,7 @@ class CorrelatorServer(CorrelatorReadings):
             sample_s=given.sample_s,
         )
         self.hooks = Hooks(hooks_of(given.hooks), given.hook_seconds)
-        self.assembler = Assembler(self._shape, self._slots, AssemblyPolicy(), self._deliver, self.engine.make_room)
+        self.assembler = Assembler(self._shape, self._slots, given.assembly, self._deliver, self.engine.make_room)
         self.engine.start()
         self.hooks.start()
         self.queue_capacity.publish(self.engine.capacity)
@@ -265,7 +265,12 @@ class CorrelatorServer(CorrelatorReadings):
             raise NotAllowedError("there is no results folder: the property results is empty")
         path = Path(self.properties.results) / f"weights-{seed}.npz"
         run.report(0.0, "learning")
-        answer: dict[str, Any] = await self._apart(("train", str(path), steps, seed), LONGEST_TRAINING_S)
+        loop = asyncio.get_running_loop()
+
+        def told(part: float) -> None:
+            loop.call_soon_threadsafe(run.report, 100.0 * part, "learning")
+
+        answer: dict[str, Any] = await self._apart(("train", str(path), steps, seed), LONGEST_TRAINING_S, told)
         return answer
 
     # How it is done -----------------------------------------------------------------------------------------------
@@ -311,11 +316,11 @@ class CorrelatorServer(CorrelatorReadings):
         if candidate.snr >= given.hook_snr and not unwanted and not candidate.rfi_probability > given.pthreshold:
             self.hooks.tell(candidate, device=self.name)
 
-    async def _apart(self, question: Any, seconds: float) -> Any:
+    async def _apart(self, question: Any, seconds: float, told: Tell = lambda part: None) -> Any:
         """Ask a process of its own, which ends with the operation."""
         setup = Setup(self.properties, self._shape, "")
         worker = WorkerProcess(make_worker, setup, name=f"work of {self.name}")
-        work: Callable[[], Any] = lambda: worker.ask(question, seconds)  # noqa: E731
+        work: Callable[[], Any] = lambda: worker.ask(question, seconds, told)  # noqa: E731
         task = asyncio.ensure_future(asyncio.to_thread(work))
         try:
             return await asyncio.shield(task)
@@ -329,7 +334,7 @@ class CorrelatorServer(CorrelatorReadings):
         self.hooks_told.publish_change(self.hooks.told)
         self.hooks_failed.publish_change(self.hooks.failed + self.hooks.dropped)
         self.set_fault("search", self.engine.problem)
-        silent = time.monotonic() - self._last_gulp_at > 3.0 * self.gulp_seconds + AssemblyPolicy().wait_s
+        silent = time.monotonic() - self._last_gulp_at > 3.0 * self.gulp_seconds + self.properties.gulp_wait
         if self.engine.is_halted:
             self.set_state(DeviceState.STANDBY, "halted: gulps are not searched")
         elif not self.engine.is_ready:

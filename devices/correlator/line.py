@@ -89,6 +89,7 @@ def search_settings(given: CorrelatorProperties, plan: Plan) -> SearchSettings:
         most_voxels=given.most_voxels,
         spatial_filter=given.spacefilter,
         use_fft=given.usefft,
+        psf_energy=given.psf_energy,
         append_frame=given.appendframe,
         rows=given.nrows if given.multithreading else 1,
         columns=given.ncols if given.multithreading else given.threads,

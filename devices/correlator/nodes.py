@@ -62,10 +62,33 @@ class Node:
         return sum(nbytes for at, nbytes in self._recent if at > since) / RATE_S
 
 
+@dataclass
+class IngestCounts:
+    """Of the ingests of a server since its start.
+
+    Attributes:
+        messages, nbytes: bodies that came whole, and their length.
+        stored: of these.
+        refused: requests that were answered with an error.
+        unknown: of these, messages that nothing told the sub-band of.
+    """
+
+    messages: int = 0
+    nbytes: int = 0
+    stored: int = 0
+    refused: int = 0
+    unknown: int = 0
+
+
 class Nodes:
-    """The nodes of all sub-bands."""
+    """The nodes of all sub-bands.
+
+    Attributes:
+        counts: what came, whoever sent it.
+    """
 
     def __init__(self, count: int, clock: Callable[[], float] = time.time) -> None:
+        self.counts = IngestCounts()
         self._nodes = tuple(Node(sub_band, _clock=clock) for sub_band in range(count))
 
     def __getitem__(self, sub_band: int) -> Node:

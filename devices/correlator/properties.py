@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from devices.core import Properties, setting
 from devices.core.errors import BadValueError
+from devices.correlator.assembler import AssemblyPolicy
 from devices.correlator.engine import RECEIVING
 from devices.correlator.hooks import hooks_of
 from devices.pipelines.search.band import SAMPLE_S, Band
@@ -45,6 +47,16 @@ def compute_device(text: str) -> None:
         raise BadValueError(f"{text!r} is neither cpu nor cuda nor cuda:NUMBER")
 
 
+def one_of(*words: str) -> Callable[[str], None]:
+    """A check that raises BadValueError for any other text."""
+
+    def check(text: str) -> None:
+        if text not in words:
+            raise BadValueError(f"{text!r} is none of {', '.join(words)}")
+
+    return check
+
+
 def point_source(text: str) -> None:
     """Raises BadValueError: it is no file of a PSF, and no width."""
     kind, colon, fwhm = text.partition(":")
@@ -80,6 +92,26 @@ class CorrelatorProperties(Properties):
     maxconnect: int = setting(16, doc="Connections that may wait to be accepted", limits=(1, 4096))
     timeout: float = setting(10.0, doc="How long a connection may be silent within a message, s", limits=(0.1, 3600.0))
 
+    # What is done with sub-bands that do not come as they should; `AssemblyPolicy` says more
+    gulp_wait: float = setting(
+        3.5, doc="A gulp that lacks sub-bands is searched so long after its first one came, s", limits=(0.01, 3600.0)
+    )
+    open_gulps: int = setting(2, doc="Gulps that may lack sub-bands at a time", limits=(1, MOST_PROCESSES))
+    duplicates: str = setting(
+        "first", doc="Which of two equal sub-bands is kept: first, last", check=one_of("first", "last")
+    )
+    late: str = setting(
+        "refuse", doc="Sub-bands that come late: refuse, or drop and acknowledge", check=one_of("refuse", "drop")
+    )
+    when_full: str = setting(
+        "drop_oldest",
+        doc="Without a free slot: drop_oldest gulp that lacks sub-bands, or refuse the new one",
+        check=one_of("drop_oldest", "refuse"),
+    )
+    restart: float = setting(
+        60.0, doc="A gulp older than the last one by more begins the nodes' time anew, s", limits=(0.0, 1e9)
+    )
+
     # The search
     snr_thresh: float = setting(6.0, doc="Threshold of candidates at the start, sigma", limits=(1.0, 1e6))
     dms: tuple[float, ...] = setting(
@@ -92,6 +124,9 @@ class CorrelatorProperties(Properties):
         "gaussian:3",
         doc="Point spread function: gaussian:FWHM in pixels, or a .npy with the axes (channel, y, x)",
         check=point_source,
+    )
+    psf_energy: float = setting(
+        0.999, doc="Part of its energy that the point spread function is cropped to", limits=(0.5, 1.0)
     )
     appendframe: bool = setting(True, doc="Whether the gulp before is looked back into")
     multithreading: bool = setting(False, doc="Whether the image is searched in nrows x ncols parts")
@@ -162,6 +197,17 @@ class CorrelatorProperties(Properties):
         if len(self.frequencies_mhz) != self.nchans:
             raise BadValueError(f"frequencies_mhz has {len(self.frequencies_mhz)} of nchans = {self.nchans} sub-bands")
         return Band(self.frequencies_mhz, self.sample_s)
+
+    @property
+    def assembly(self) -> AssemblyPolicy:
+        return AssemblyPolicy(
+            wait_s=self.gulp_wait,
+            open_gulps=self.open_gulps,
+            duplicates="last" if self.duplicates == "last" else "first",
+            late="drop" if self.late == "drop" else "refuse",
+            when_full="refuse" if self.when_full == "refuse" else "drop_oldest",
+            restart_s=self.restart,
+        )
 
     @property
     def place(self) -> str:

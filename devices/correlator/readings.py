@@ -53,6 +53,9 @@ class CorrelatorReadings(Device):
     sub_bands_duplicate = attribute(int, initial=0, group="Gulps", doc="Sub-bands that came twice")
     sub_bands_missing = attribute(int, initial=0, group="Gulps", doc="Sub-bands that delivered gulps lacked")
     sub_bands_refused = attribute(int, initial=0, group="Gulps", doc="Sub-bands for which there was no slot")
+    messages = attribute(int, initial=0, group="Gulps", doc="Messages of nodes that came whole")
+    messages_refused = attribute(int, initial=0, group="Gulps", doc="Requests that were answered with an error")
+    messages_unknown = attribute(int, initial=0, group="Gulps", doc="Of these, those of no known sub-band")
     gulp_isot = attribute(str, initial="", text_limit=NAME_LIMIT, group="Gulps", doc="Newest gulp with a result")
     gulp_present = attribute(bool, shape=(MOST_NODES,), initial=(), group="Gulps", doc="Which sub-bands it had")
     gulp_missing = attribute(int, initial=0, warning=(None, 1), group="Gulps", doc="How many sub-bands it lacked")
@@ -252,6 +255,9 @@ class CorrelatorReadings(Device):
             (self.sub_bands_duplicate, parts.duplicate),
             (self.sub_bands_missing, parts.missing),
             (self.sub_bands_refused, parts.no_slot),
+            (self.messages, self.nodes.counts.messages),
+            (self.messages_refused, self.nodes.counts.refused),
+            (self.messages_unknown, self.nodes.counts.unknown),
             (self.queue_depth, self.engine.depth),
             (self.recently_lost, self._recent(counted.dropped + lost + parts.given_up)),
         ):

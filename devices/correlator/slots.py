@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 from devices.correlator.gulp import GulpShape
 
 
+class CubeBlock(SharedMemory):
+    """Shared memory whose views may live longer: they keep it until they end, and nobody complains."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError, BufferError):
+            self.close()
+
+
 class CubeSlots:
     """``count`` cubes in one block of shared memory, which a search process attaches by name; the memory bound.
 
@@ -23,7 +31,7 @@ class CubeSlots:
 
     def __init__(self, shape: GulpShape, count: int) -> None:
         self.shape, self.count = shape, count
-        self._block = SharedMemory(create=True, size=shape.nbytes * count)
+        self._block = CubeBlock(create=True, size=shape.nbytes * count)
         self._free = list(range(count))
 
     @property

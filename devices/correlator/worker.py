@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ from devices.correlator.finder import Finder
 from devices.correlator.gulp import GulpShape
 from devices.correlator.job import Found, Job
 from devices.correlator.plan import Setup
-from devices.correlator.slots import slot_view
+from devices.correlator.slots import CubeBlock, slot_view
+from devices.correlator.worker_process import Tell
 from devices.pipelines.search.pulse import dispersed_pulse
 from devices.pipelines.search.search import Search
 
@@ -23,7 +23,7 @@ class SearchDesk:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._block = SharedMemory(setup.block) if setup.block else None
+        self._block = CubeBlock(setup.block) if setup.block else None
         set_threads(setup)
         try:
             self._finder = Finder(setup.properties)
@@ -32,14 +32,14 @@ class SearchDesk:
         if setup.block:
             warm_up(setup)
 
-    def answer(self, question: Any) -> Any:
+    def answer(self, question: Any, tell: Tell) -> Any:
         if isinstance(question, Job):
             return self._search(question)
         what, *arguments = question
         if what == "search":
             return search_file(self._finder, self._setup.properties, *arguments)
         if what == "train":
-            return train_network(question[1], question[2], question[3], self._setup.properties.threads)
+            return train_network(question[1], question[2], question[3], self._setup.properties.threads, tell)
         raise BadValueError(f"unknown question {what!r}")
 
     def close(self) -> None:

@@ -14,6 +14,9 @@ from devices.core.executor import end_with_parent, interrupts_held
 
 END_S: Final = 3.0
 
+#: Says how much of an answer is done, 0 to 1.
+Tell = Callable[[float], None]
+
 
 class WorkerLostError(DiptychError):
     """The process died, or was ended because it did not answer in time."""
@@ -26,7 +29,7 @@ class WorkFailedError(DiptychError):
 class Desk(Protocol):
     """What answers in the process; made there from what `WorkerProcess` was given."""
 
-    def answer(self, question: Any) -> Any: ...
+    def answer(self, question: Any, tell: Tell) -> Any: ...
 
     def close(self) -> None: ...
 
@@ -69,9 +72,11 @@ class WorkerProcess:
         self.starts += 1
         self._receive(self._start_s)
 
-    def ask(self, question: Any, seconds: float) -> Any:
+    def ask(self, question: Any, seconds: float, told: Tell = lambda part: None) -> Any:
         """The answer; a process that is not there is started first.
 
+        Args:
+            told: is called, in this thread, with how much is done, 0 to 1.
         Raises:
             WorkerLostError: it died, or did not answer within ``seconds`` s and was ended.
             WorkFailedError: it answers that it could not.
@@ -84,7 +89,7 @@ class WorkerProcess:
             connection.send(question)
         except OSError as error:
             raise self._lost(f"died ({error})") from error
-        return self._receive(seconds)
+        return self._receive(seconds, told)
 
     def kill(self) -> None:
         """End the process for good, from any thread; who waits for an answer gets WorkerLostError."""
@@ -103,14 +108,18 @@ class WorkerProcess:
         self._process.join(END_S)
         self._end()
 
-    def _receive(self, seconds: float) -> Any:
+    def _receive(self, seconds: float, told: Tell = lambda part: None) -> Any:
         connection = self._connection
         assert connection is not None
         deadline = time.monotonic() + seconds
         try:
-            if not connection.poll(max(0.0, deadline - time.monotonic())):
-                raise self._lost(f"did not answer within {seconds:g} s")
-            kind, value = connection.recv()
+            kind, value = "part", 0.0
+            while kind == "part":
+                if not connection.poll(max(0.0, deadline - time.monotonic())):
+                    raise self._lost(f"did not answer within {seconds:g} s")
+                kind, value = connection.recv()
+                if kind == "part":
+                    told(value)
         except (EOFError, OSError) as error:
             raise self._lost("died") from error
         if kind == "failed":
@@ -150,7 +159,7 @@ def _serve(connection: Connection, make: Callable[[Any], Desk], setup: Any) -> N
         while True:
             question = connection.recv()
             try:
-                reply = ("done", desk.answer(question))
+                reply = ("done", desk.answer(question, lambda part: connection.send(("part", part))))
             except Exception as error:
                 if not isinstance(error, DiptychError):
                     traceback.print_exc()  # a fault of the program: the log has it

@@ -7,7 +7,6 @@ import functools
 import hmac
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from devices.core.errors import BadValueError, ConfigurationError, NotConnectedError
 from devices.correlator.assembler import Assembler, Place, Refusal
-from devices.correlator.nodes import Node, Nodes
+from devices.correlator.nodes import IngestCounts, Node, Nodes
 from devices.drivers.correlator_message import MessageName, Receipt
 from devices.drivers.correlator_npy import ArrayError, BodyFormat, array_of, turn
 from servers.ingest.bodies import Bodies
@@ -40,41 +39,26 @@ class Receiving(Protocol):
     def nodes(self) -> Nodes: ...
 
 
-@dataclass
-class IngestCounts:
-    """Of an ingest since its start.
-
-    Attributes:
-        messages, nbytes: bodies that came whole, and their length.
-        stored: of these.
-        refused: requests that were answered with an error.
-        unknown: of these, messages that nothing told the sub-band of.
-    """
-
-    messages: int = 0
-    nbytes: int = 0
-    stored: int = 0
-    refused: int = 0
-    unknown: int = 0
-
-
 class IngestService:
     """Serves one device to correlator nodes, in the loop that it was started in.
 
     Attributes:
         endpoints: HOST:PORT of each address, once it was started.
-        counts: since the start.
     """
 
     def __init__(self, device: Receiving, settings: IngestSettings) -> None:
         self.endpoints: tuple[str, ...] = ()
-        self.counts = IngestCounts()
         self._device, self._settings = device, settings
         self._servers: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
         self._threads: ThreadPoolExecutor | None = None
         self._bodies: Bodies | None = None
         self._complaints = Complaints(log)
+
+    @property
+    def counts(self) -> IngestCounts:
+        """Of the device, since it was made."""
+        return self._device.nodes.counts
 
     @property
     def connections(self) -> int:

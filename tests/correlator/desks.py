@@ -10,6 +10,7 @@ import numpy as np
 
 from devices.core.errors import BadValueError
 from devices.correlator.job import Found, Job
+from devices.correlator.worker_process import Tell
 
 
 class SlowDesk:
@@ -18,7 +19,7 @@ class SlowDesk:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def answer(self, job: Job) -> Any:
+    def answer(self, job: Job, tell: Tell) -> Any:
         if job.gulp.isot == "die":
             os._exit(3)
         if job.gulp.isot == "fail":

@@ -12,6 +12,7 @@ from devices.pipelines.search.band import Band
 from devices.pipelines.search.psf import gaussian_psf
 from devices.pipelines.search.search import Search
 from devices.pipelines.search.settings import SearchSettings
+from devices.pipelines.search.slow import SlowSearch
 from devices.pipelines.search.trials import Trials
 from tests.support.search_sky import ALL, BAND, SAMPLES, TRIALS, Sky
 
@@ -42,9 +43,9 @@ def test_noise_has_unit_significance_in_every_trial(filtered: bool) -> None:
     )
     random = np.random.default_rng(3)
     size, kept, deviations = (32, 48), [], []
-    for gulp in range(121):
+    for gulp in range(241):
         result = search(random.normal(7.0, 3.0, (16, 1, *size)).astype(np.float32), ALL)
-        if gulp >= 60 and gulp % 20 == 0:
+        if gulp >= 180 and gulp % 20 == 0:
             kept.append(result.voxels)
     # Filtered pixels are alike over a beam: there are fewer independent ones.
     for k in range(len(TRIALS.dms)):
@@ -77,6 +78,34 @@ def test_false_alarms_of_all_trials_are_those_of_some_hundred_independent_ones()
     assert SAMPLES < independent < SAMPLES * 80
     # Counted by the definition on 540 000 pixels: 560 to 780.
     assert 0.8 * 560 < independent < 1.2 * 780
+
+
+@pytest.mark.parametrize("kind", ["base", "slow"])
+@pytest.mark.parametrize("filtered", [False, True])
+def test_a_sky_that_drifts_in_gives_no_more_false_alarms_than_the_rest(kind: str, filtered: bool) -> None:
+    """1.37 px a gulp; the sky is bright, and new in the first columns and the last rows."""
+    shift, size, new = (-0.6, 1.37), (44, 70), 10
+    make: type[Search] | type[SlowSearch] = Search if kind == "base" else SlowSearch
+    search = make(BAND, TRIALS, SearchSettings(), gaussian_psf(BAND, 9) if filtered else None)
+    sky, hot = Sky(size, seed=6, level=30.0), np.zeros(size, np.int64)
+    gulps, began = 40, 10
+    for gulp in range(gulps):
+        result = search(sky.gulp(), ALL, shift if gulp else (0.0, 0.0))
+        if gulp == 3:
+            # Nor are there more while the sky of the whole image is new.
+            assert result.snr.max() < 7.0
+        if gulp >= began:
+            hot += result.snr >= 4.0
+    edge = np.ones(size, np.bool_)
+    edge[:-new, new:] = False
+    rates = [hot[where].sum() / where.sum() / (gulps - began) / norm.sf(4.0) for where in (edge, ~edge)]
+    pixels = (gulps - began) * edge.sum()
+    # Filtered pixels come by the beam, of some 10 pixels.
+    chance = 4.0 * math.sqrt((10.0 if filtered else 1.0) / (rates[1] * norm.sf(4.0) * pixels))
+    # New pixels look back to nothing, and are doubted: there are fewer.
+    assert 0.25 < rates[0] / rates[1] < 1.0 + chance
+    # The rest has as many independent trials as `test_false_alarms_of_all_trials...` says; in bins there are fewer.
+    assert (0.8 * 560 if kind == "base" and not filtered else 25) < rates[1] < 1.2 * 780
 
 
 def test_noise_follows_slowly_and_a_noisy_gulp_is_divided_by_its_own() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from devices.pipelines.search.drift import Shift, interpolated, shifted
 
@@ -51,9 +52,13 @@ class Baseline:
         for channel, level in enumerate(self._level):
             if np.isnan(level).all():
                 continue
-            self._level[channel] = _moved(level, shift_px)
+            # A step from the sky to nothing would ring over pixels that are known.
+            whole = _filled(level)
             for means in self._waiting:
-                means[channel] = _moved(means[channel], shift_px)
+                unknown = np.isnan(means[channel])
+                if not unknown.all():
+                    means[channel] = _moved(means[channel], np.where(unknown, whole, means[channel]), shift_px)
+            self._level[channel] = _moved(level, whole, shift_px)
         self._variance = interpolated(self._variance, shift_px, np.nan)
 
     def level(self, means: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -107,9 +112,21 @@ class Baseline:
         variance[...] = np.where(known, (1.0 - gain) ** 2 * variance + gain**2 * of_mean, variance)
 
 
-def _moved(image: NDArray[np.float32], shift_px: Shift) -> NDArray[np.float32]:
-    """An image with unknown pixels (NaN); what lies between a known and an unknown one is unknown."""
-    unknown = np.isnan(interpolated(image, shift_px, np.nan))
-    moved = shifted(np.nan_to_num(image), shift_px)
-    moved[unknown] = np.nan
+def _moved(image: NDArray[np.float32], whole: NDArray[np.float32], shift_px: Shift) -> NDArray[np.float32]:
+    """An image with unknown pixels (NaN); what lies between a known and an unknown one is unknown.
+
+    Args:
+        whole: the image with something like the sky in these pixels.
+    """
+    moved = shifted(whole, shift_px)
+    moved[np.isnan(interpolated(image, shift_px, np.nan))] = np.nan
     return moved
+
+
+def _filled(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The nearest known pixel, where one is not known."""
+    unknown = np.isnan(image)
+    if not unknown.any():
+        return image
+    y, x = distance_transform_edt(unknown, return_distances=False, return_indices=True)
+    return np.asarray(image[y, x], np.float32)

@@ -141,7 +141,7 @@ class Engine(ABC):
         Args:
             weight: of channels; 0: left out.
             variance: of each trial's sum; axes (dm, width).
-            doubt: of the baseline, summed over channels; axes (y, x).
+            doubt: of the baseline, summed over channels; axes (width, y, x).
             pixel_noise: axes (y, x).
         """
 

@@ -106,7 +106,7 @@ class GraphicsEngine(Engine):
         matrix = self._matrix[:, :, :, torch.from_numpy(channels).to(self._device)] * weights
         widths = self._there(np.asarray(self.weights.widths, np.float32))[:, None]
         variances = self._there(np.asarray(variance, np.float32))[..., None]
-        doubts, noise = self._there(doubt.reshape(-1)), self._there(pixel_noise.reshape(-1))
+        doubts, noise = self._there(doubt.reshape(len(doubt), -1)), self._there(pixel_noise.reshape(-1))
         pixels = self.shape[2] * self.shape[3]
         dms = len(self.weights.delay)
         batch = -(-dms // self.settings.dm_batches)
@@ -118,9 +118,13 @@ class GraphicsEngine(Engine):
                 part = slice(first, min(dms, first + batch))
                 sums = matrix[part].flatten(3).flatten(0, 2) @ gulps[:, tile]
                 greatest, last = sums.view(-1, len(widths), self.shape[1], sums.shape[1]).max(dim=2)
-                of_sum = variances[part] + doubts[tile] * widths**2
+                doubted = doubts[:, tile] * widths**2
+                of_sum = variances[part] + doubted
+                told = of_sum > 0.02 * variances[part]
+                at_most = variances[part] ** 2 / (-4.0 * doubted)  # as `variance_of_sums` says
+                of_sum = torch.where(variances[part] + 2.0 * doubted < 0.0, at_most, of_sum)
                 snr = greatest / (of_sum.clamp(min=1e-30).sqrt() * noise[tile])
-                snr = torch.where((of_sum > 0.02 * variances[part]) & snr.isfinite(), snr, -torch.inf)
+                snr = torch.where(told & snr.isfinite(), snr, -torch.inf)
                 sample = last - (widths.long() - 1)
                 top, trial = snr.flatten(0, 1).max(0)
                 here = torch.stack([top, first + trial // len(widths), trial % len(widths), _at(sample, trial)])

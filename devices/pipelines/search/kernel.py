@@ -27,7 +27,7 @@ def search_block(  # type: ignore[no-untyped-def]
         channels: indices of those that take part; an even number of them.
         delay, near, far: as in `Weights`, with the weights of channels; axes (dm, one of ``channels``).
         variance: of each trial's sum; axes (dm, width).
-        doubt: of the baseline's sum over channels, per width squared; axes (y, x).
+        doubt: of the baseline's sum over channels, per width squared; axes (width, y, x).
         pixel_noise: axes (y, x).
         snr, best_dm, best_width, best_sample: results, axes (y, x).
     Returns:
@@ -48,7 +48,6 @@ def search_block(  # type: ignore[no-untyped-def]
         for x in range(first_column, last_column, n):
             pixels = min(n, last_column - x)
             _gather(gulps, order, alive, channels, y, x, pixels, line)
-            doubted[:pixels] = doubt[y, x : x + pixels]
             noise[:pixels] = pixel_noise[y, x : x + pixels]
             top[:] = -np.inf
             for k in range(delay.shape[0]):
@@ -62,6 +61,7 @@ def search_block(  # type: ignore[no-untyped-def]
                         sums, spare = spare, sums
                         summed += summed if doubled else 1
                     _greatest(sums, overlap, most, when)
+                    doubted[:pixels] = doubt[w, y, x : x + pixels]
                     _significance(most, variance[k, w], np.float32(summed * summed), doubted, noise)
                     over = False
                     for p in range(n):
@@ -151,8 +151,11 @@ def _greatest(sums, overlap, most, when):  # type: ignore[no-untyped-def]
 def _significance(most, variance, width_squared, doubt, noise):  # type: ignore[no-untyped-def]
     """Divide sums by their noise; a pulse that is too wide to be told from the baseline has none."""
     for p in range(len(most)):
-        of_sum = variance + doubt[p] * width_squared
+        doubted = doubt[p] * width_squared
+        of_sum = variance + doubted
         told = of_sum > np.float32(0.02) * variance
+        if variance + 2 * doubted < 0:  # as `variance_of_sums` says
+            of_sum = variance * variance / (-4 * doubted)
         value = most[p] / (np.sqrt(of_sum if told else variance) * noise[p])
         most[p] = value if told else -np.float32(np.inf)
 

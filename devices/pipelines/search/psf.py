@@ -44,3 +44,29 @@ def unit_energy(psf: NDArray[np.floating], channels: int) -> tuple[NDArray[np.fl
     if not np.isfinite(gain).all() or (gain == 0.0).any():
         raise ValueError("psf: each channel needs finite numbers that are not all 0")
     return np.asarray(psf / gain[:, None, None], np.float32), gain
+
+
+def cropped(psf: NDArray[np.floating], energy: float) -> NDArray[np.floating]:
+    """The smallest square about the source that has this part of the energy in every channel; axes as given."""
+    if energy >= 1.0:
+        return psf
+    middle_y, middle_x = (length // 2 for length in psf.shape[-2:])
+    squares = np.asarray(psf, np.float64) ** 2
+    wanted = energy * squares.sum(axis=(-2, -1))
+    for half in range(max(psf.shape[-2:])):
+        rows = slice(max(0, middle_y - half), middle_y + half + 1)
+        columns = slice(max(0, middle_x - half), middle_x + half + 1)
+        if (squares[..., rows, columns].sum(axis=(-2, -1)) >= wanted).all():
+            # The source stays at ``size // 2`` where the function ends on one side before it does on the other.
+            same_y, same_x = middle_y - rows.start, middle_x - columns.start
+            part = psf[..., rows, columns]
+            if part.shape[-2] // 2 == same_y and part.shape[-1] // 2 == same_x:
+                return part
+    return psf
+
+
+def extent_px(psf: NDArray[np.float32]) -> int:
+    """Width of what is above a quarter of the peak, in any channel and direction, pixels; an odd number."""
+    above = np.abs(psf).max(axis=0) > 0.25 * np.abs(psf).max()
+    middle = np.array(above.shape) // 2
+    return 1 + 2 * int(np.abs(np.argwhere(above) - middle).max())

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from devices.pipelines.search.band import Band
 from devices.pipelines.search.baseline import Baseline
+from devices.pipelines.search.doubt import Doubt, variance_of_sums
 from devices.pipelines.search.drift import Shift
 from devices.pipelines.search.engine import Engine, Shape, Sigma, Significances, Window
 from devices.pipelines.search.noise import ChannelNoise, PixelNoise
-from devices.pipelines.search.psf import unit_energy
+from devices.pipelines.search.psf import cropped, extent_px, unit_energy
 from devices.pipelines.search.result import SearchResult, Voxels
 from devices.pipelines.search.settings import SearchSettings
 from devices.pipelines.search.trials import Trials
@@ -56,7 +57,7 @@ class Search:
         self._weights = Weights.of(band, trials)
         self._psf, self._gain = None, np.ones(len(band.frequencies_mhz))
         if psf is not None and self.settings.spatial_filter:
-            self._psf, self._gain = unit_energy(psf, len(band.frequencies_mhz))
+            self._psf, self._gain = unit_energy(cropped(psf, self.settings.psf_energy), len(band.frequencies_mhz))
         self._noise = ChannelNoise(len(band.frequencies_mhz), self.settings.noise_gulps)
         self._raw_noise = ChannelNoise(len(band.frequencies_mhz), self.settings.noise_gulps)
         self._engine: Engine | None = None
@@ -123,10 +124,12 @@ class Search:
         complete = follows and self.settings.append_frame and engine.full
         if not follows:
             self._baseline.forget()
+            self._doubt.forget()
         if not (follows and self.settings.append_frame):
             engine.forget()
         if follows and any(shift_px):
             self._baseline.move(shift_px)
+            self._doubt.move(shift_px)
             self._pixel_noise.move(shift_px)
             engine.move(shift_px)
         stage.ended("drift")
@@ -154,22 +157,23 @@ class Search:
         weight = self._channel_weights(sigma)
         of_channel = np.nan_to_num(weight * sigma) ** 2
         variance = self._weights.variance(of_channel)
-        doubt_of_sum = np.einsum("c,cyx->yx", of_channel.astype(np.float32), doubt)
+        power = np.float32(of_channel.sum() or 1.0)
+        doubt_of_sum = power * self._doubt.track(np.einsum("c,cyx->yx", of_channel.astype(np.float32) / power, doubt))
         pixel_noise = np.ones(self._shape[2:], np.float32)
         if not self.settings.same_noise and alive.any():
-            pixel_noise = self._pixel_noise.track(engine.pixel_power(slot, weight) / np.float32(of_channel.sum()))
+            pixel_noise = self._pixel_noise.track(engine.pixel_power(slot, weight) / power)
         stage.ended("noise")
 
         found = engine.search(weight, variance, doubt_of_sum, pixel_noise) if alive.any() else _nothing(self._shape)
         stage.ended("search")
-        usual = np.asarray(self.trials.widths) ** 2 * float(np.median(doubt_of_sum))
+        usual = variance_of_sums(variance, np.asarray(self.trials.widths), np.median(doubt_of_sum, axis=(1, 2)))
         return SearchResult(
             snr=np.where(np.isfinite(found.snr), found.snr, np.float32(0.0)),
             best_dm=found.dm,
             best_width=found.width,
             best_sample=found.sample,
             voxels=_strongest(found, self.settings.most_voxels),
-            sigma=np.sqrt(np.maximum(variance + usual, 0.0)),
+            sigma=np.sqrt(usual),
             channel_sigma=sigma,
             present=alive,
             complete=complete,
@@ -189,6 +193,9 @@ class Search:
         )
         self._pixel_noise = PixelNoise((rows, columns), self.settings.noise_gulps)
         self._engine = _engine(self.device, self._shape, self._weights, self.settings, self._psf)
+        beam_px = 1 if self._psf is None else extent_px(self._psf)
+        looked_back = [-(-self._weights.reach_of(width) // samples) for width in self.trials.widths]
+        self._doubt = Doubt(looked_back, -1.0 / samples, beam_px)
         return self._engine
 
     def _channel_weights(self, sigma: Sigma) -> Sigma:

@@ -15,6 +15,7 @@ class SearchSettings:
         most_voxels: at most so many per gulp, the strongest.
         spatial_filter: correlate every image with the point-spread function (if the search is given one).
         use_fft: by Fourier transforms; otherwise directly, which is faster for functions below some 15 pixels only.
+        psf_energy: the point-spread function is cropped to this part of its energy; a source loses as much, at most.
         append_frame: look back into the gulps before; without, pulses that cross a border are cut.
         rows, columns: sub-images that an image is divided into; each is searched by one thread. Results do not depend
             on them.
@@ -32,6 +33,7 @@ class SearchSettings:
     most_voxels: int = 100_000
     spatial_filter: bool = True
     use_fft: bool = True
+    psf_energy: float = 0.999
     append_frame: bool = True
     rows: int = 4
     columns: int = 2
@@ -45,6 +47,8 @@ class SearchSettings:
     def __post_init__(self) -> None:
         if math.isnan(self.threshold):
             raise ValueError("threshold = nan sigma: a number is needed")
+        if not 0.0 < self.psf_energy <= 1.0:
+            raise ValueError(f"psf_energy = {self.psf_energy}: from 0 to 1")
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type == "int" and value < 1:

@@ -43,7 +43,11 @@ class Weights:
     @property
     def reach(self) -> int:
         """How many samples before the gulp any trial needs."""
-        return self.overlap + int(np.max(self.delay + (self.far > 0.0)))
+        return self.reach_of(max(self.widths))
+
+    def reach_of(self, width: int) -> int:
+        """How many samples before the gulp the trials of a width need."""
+        return width - 1 + int(np.max(self.delay + (self.far > 0.0)))
 
     def energy(self) -> NDArray[np.float64]:
         """Sum over samples of the squared weights: variance per variance of a sample; axes (dm, width, channel)."""
