@@ -58,6 +58,8 @@ class LoopDetector(LoopReadings, TakesFrames, LooksAtSample):
         self._fit: RotationFit | None = None
         self._open = self._lost_saves = 0
         self._shown_at = self._rows_at = 0.0
+        #: Whether the processes have loaded what they need: the first pictures are as fast as the others.
+        self.warmed = False
         given = self.properties
         if given.save_folder is not None:
             self.mask_file = given.save_folder / MASK
@@ -149,6 +151,7 @@ class LoopDetector(LoopReadings, TakesFrames, LooksAtSample):
         ]
         try:
             await asyncio.gather(*map(asyncio.wrap_future, work))
+            self.warmed = True
         except Exception as error:
             self.log.error("pictures cannot be examined: %s: %s", reason(error), error)
             self.set_fault("finder", f"pictures cannot be examined: {reason(error)}: {error}")

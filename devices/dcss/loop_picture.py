@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
+import os
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +23,9 @@ BOX: Final = (255, 220, 0)
 TIP: Final = (255, 40, 40)
 PIN: Final = (0, 200, 255)
 
+if multiprocessing.parent_process() is not None:
+    # There is a process for each picture at a time: threads within would but wait for one another. torch comes later.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Two threads that unpack their first pictures at the same time would find half of the formats otherwise.
 Image.preinit()
 
