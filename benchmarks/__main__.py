@@ -86,8 +86,10 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "correlator_ingest": _module("correlator_ingest"),
     "ccd_archon": _module("ccd_archon"),
     "ccd_images": _module("ccd_images"),
+    "ccd_exposure": _module("ccd_exposure"),
     "azcam_server": _module("azcam_server"),
     "dcss": _module("dcss"),
+    "loop_detection": _module("loop_detection"),
 }
 
 
