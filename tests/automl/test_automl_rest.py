@@ -272,8 +272,11 @@ def test_a_wrong_question_is_refused_with_a_reason_and_the_next_is_answered(body
 
 def test_a_question_that_is_too_long_is_refused() -> None:
     async def session() -> None:
-        async with our_service() as server, aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as http:
-            async with http.post(PREDICT, data=b" " * (33 << 20)) as response:
-                assert response.status == 413
+        async with (
+            our_service() as server,
+            aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as http,
+            http.post(PREDICT, data=b" " * (33 << 20)) as response,
+        ):
+            assert response.status == 413
 
     asyncio.run(session())
