@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socketserver
 import sys
-import threading
 from typing import Any
 
 _bind = socketserver.TCPServer.server_bind
@@ -30,9 +29,7 @@ def main() -> None:
     Exposure()
     server = CommandServer()
     server.logcommands = 0
-    server.begin(int(sys.argv[1]))
-    print("listening", flush=True)
-    threading.Event().wait()
+    server.begin(int(sys.argv[1]))  # returns when it ends
 
 
 if __name__ == "__main__":

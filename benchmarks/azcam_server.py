@@ -98,14 +98,25 @@ def _theirs() -> Iterator[int | None]:
     script = Path(__file__).with_name("azcam_peer.py")
     with tempfile.TemporaryDirectory() as folder:
         words = [str(python), str(script), str(port)]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=folder)
-        assert process.stdout is not None
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(words, cwd=folder, **silent)  # type: ignore[call-overload]
         try:
-            said = next((line for line in process.stdout if "listening" in line), "")
-            yield port if said else None
+            yield port if _listens(port, process) else None
         finally:
             process.kill()
             process.wait()
+
+
+def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + 30.0
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            _client(port).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return True
+    return False
 
 
 def _azcam_python() -> Path | None:
