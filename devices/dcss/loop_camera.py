@@ -178,6 +178,8 @@ class CameraOperations:
         found = row.result
         first, last = sorted((call.number(1, found.box_min_x), call.number(2, found.box_max_x)))
         upper, lower = _edges(row.examined, first, last)
+        if not found.edges.size:  # a service tells boxes only
+            return (index, *map(fraction, (found.box_min_y, found.box_max_y, found.loop_width)))
         if not len(upper):
             raise OperationFailed("failed", "nothing_there")
         top, bottom = float(upper.min()), float(lower.max())

@@ -27,6 +27,7 @@ from devices.dcss.loop_readings import LoopReadings
 from devices.dcss.loop_rows import LoopRow
 from devices.dcss.loop_saving import SavedCollection
 from devices.dcss.operation import DhsOperations
+from devices.drivers.automl import AutomlClient
 from devices.drivers.axis_camera import AxisCamera
 from devices.pipelines.loop.series import RotationFit, fit_rotation
 
@@ -68,7 +69,13 @@ class LoopDetector(LoopReadings, TakesFrames, LooksAtSample):
 
     async def connect(self) -> None:
         given = self.properties
-        self._finder = LoopFinder(lambda: self.executor, given.how(), at_once=given.at_once, capacity=given.queue)
+        self._finder = LoopFinder(
+            lambda: self.executor,
+            given.how(),
+            service=AutomlClient(given.automl, threshold=given.least_score) if given.automl else None,
+            at_once=given.at_once,
+            capacity=given.queue,
+        )
         self._axis = AxisCamera(given.snapshot_url, given.stream_url)
         self._tasks = [
             asyncio.create_task(self._live(), name=f"{self.name} live"),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from devices.core.errors import AbortedError, BusyError
 from devices.dcss.loop_frames import CameraFrame
@@ -17,14 +16,12 @@ from devices.pipelines.loop.result import LoopResult
 from devices.pipelines.loop.settings import LoopSettings
 
 
-class LoopService(ABC):
+class LoopService(Protocol):
     """A service elsewhere that finds loops."""
 
-    @abstractmethod
     async def find(self, packed: bytes, key: str) -> LoopResult:
         """The loop in a JPEG; the answer is the one to this key."""
 
-    @abstractmethod
     async def close(self) -> None:
         """End its connections."""
 

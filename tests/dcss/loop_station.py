@@ -45,7 +45,7 @@ def picture(grey: int) -> bytes:
 
 def read_grey(image: NDArray[np.uint8], settings: LoopSettings | None = None) -> LoopResult:
     """What stands for the search: the loop whose tip the grey of the picture tells."""
-    grey = int(image[0, 0, 0])
+    grey = int(image.flat[0])
     if grey == SLOW:
         time.sleep(SLOW_SECONDS)
     if grey == 0:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from devices.pipelines.loop.settings import LoopSettings
 from devices.simulators.axis import AxisCameraSettings, AxisSimulator
-from tests.dcss.loop_station import COLUMNS, ROWS, greys, picture, station
+from servers.automl.server import AutomlServer
+from tests.dcss.loop_station import COLUMNS, ROWS, greys, picture, read_grey, station
 
 __all__ = ["greys"]
 pytestmark = pytest.mark.usefixtures("greys")
@@ -185,6 +187,30 @@ def test_a_mask_takes_out_what_is_there_without_a_sample(tmp_path: Path) -> None
             assert masked == await at.answer("addImageToList", "0")  # an even mask changes nothing
             await at.answer("addImageToList", "-3")
             assert at.device.mask == picture(128)
+
+    asyncio.run(run())
+
+
+def test_a_service_elsewhere_may_look_for_the_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        monkeypatch.setattr("servers.automl.server.detect", read_grey)
+        server = AutomlServer(LoopSettings())
+        await server.start(0)
+        try:
+            async with station(automl=f"127.0.0.1:{server.port}") as at:
+                run = at.dcss.engine.start_operation("collectLoopImages")
+                await at.dcss.engine.until(lambda: bool(run.updates), 5.0, "start")
+                await at.post(192, 0, 128)
+                at.dcss.engine.stop_operation("collectLoopImages")
+                await at.dcss.engine.completed(run)
+                rows = [each.split() for each in run.updates[1:]]
+                assert [row[2] for row in rows] == ["normal", "failed", "normal"]
+                # The tip is at the edge of the box; a box is all that such a service tells.
+                assert [row[3] for row in (rows[0], rows[2])] == ["0.75000", "0.50000"]
+                assert (await at.answer("reboxLoopImage", "0 0.1 0.2")).startswith("normal 0 0.25000 0.75000 ")
+                assert await at.answer("getPinDiameters", "10 2") == "error PinNotInView +"
+        finally:
+            await server.close()
 
     asyncio.run(run())
 

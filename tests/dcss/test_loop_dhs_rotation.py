@@ -41,7 +41,9 @@ def test_ninety_pictures_in_three_seconds_are_all_answered_in_order_and_the_tip_
                 for index, row in enumerate(found):
                     _, truth = camera.view.at(first + index)
                     if row[1] == "normal":
-                        errors.append(np.hypot((float(row[2]) - truth.tip_x) * 704, (float(row[3]) - truth.tip_y) * 480))
+                        errors.append(
+                            np.hypot((float(row[2]) - truth.tip_x) * 704, (float(row[3]) - truth.tip_y) * 480)
+                        )
                 assert len(errors) >= 0.95 * len(found)
                 assert np.median(errors) < 5.0  # px
                 await at.until(lambda: at.device.rotation_found.value, "no sine fits")
