@@ -58,7 +58,7 @@ class AxisReceiver:
     def __init__(self, inlet: FrameInlet, settings: AxisSettings) -> None:
         self._inlet, self._settings = inlet, settings
         self._server: asyncio.Server | None = None
-        # Connections that are idle are closed here, and counted; so are those whose client does not stop after a refusal.
+        # Idle connections are closed here, and counted; so are those whose client does not stop after a refusal.
         self._http = web.Server(
             self._answer, access_log=None, keepalive_timeout=2.0 * settings.idle_s + SWEEP_S, lingering_time=0.2
         )
