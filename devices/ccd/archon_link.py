@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Mapping
 
+from devices.ccd.archon_abilities import capabilities_of, named_telemetry
 from devices.ccd.archon_exposure import ArchonExposure, exposure_parameters
 from devices.ccd.archon_geometry import check_taps, frame_keys, in_reading_order, timing_parameters
 from devices.ccd.archon_settings import ArchonSettings
@@ -18,7 +19,7 @@ from devices.drivers.archon_config import (
     ArchonConfiguration,
     read_configuration_file,
 )
-from devices.drivers.archon_status import BLOCK, Power, Status
+from devices.drivers.archon_status import BLOCK, Power
 from devices.pipelines.ccd.detector import Geometry
 
 NEEDED = ("Exposures", "IntMS", "NoIntMS", "Lines", "Pixels")
@@ -234,7 +235,7 @@ class ArchonLink(ControllerLink):
         await self.driver.apply_module(int(heater.upper().removeprefix("MOD").partition("/")[0]))
 
     async def telemetry(self) -> Mapping[str, float]:
-        return _telemetry(await self.driver.status())
+        return named_telemetry(await self.driver.status())
 
     def keywords(self) -> Mapping[str, tuple[str | int | float | bool, str]]:
         found: dict[str, tuple[str | int | float | bool, str]] = {
@@ -268,7 +269,7 @@ class ArchonLink(ControllerLink):
     def _adopt(self, configuration: ArchonConfiguration | None) -> None:
         self._configuration = configuration
         if configuration is not None:
-            self.capabilities = _capabilities(configuration)
+            self.capabilities = capabilities_of(configuration)
 
     @property
     def _loaded(self) -> ArchonConfiguration:
@@ -291,33 +292,3 @@ class ArchonLink(ControllerLink):
         values = {"TRIGOUTFORCE": str(int(forced)), "TRIGOUTLEVEL": str(int(is_open))}
         await self.driver.write_values(self._loaded, values)
         await self.driver.apply_system()
-
-
-def _capabilities(configuration: ArchonConfiguration) -> Capabilities:
-    has = configuration.has_parameter
-    forces = "TRIGOUTFORCE" in configuration and "TRIGOUTLEVEL" in configuration
-    binning = LARGEST_PARAMETER if has("HorizontalBinning") and has("VerticalBinning") else 1
-    return Capabilities(
-        pauses=forces,
-        reads_early=has("StopExposure") or (has("AbortExposure") and has("ReadOut")),
-        moves_parallel=has("ShiftLines") and has("ShiftLinesBack"),
-        flushes=has("SweepCount") or (has("DoFlush") and has("FlushCount")),
-        has_shutter=forces,
-        windows=has("PreSkipLines") and has("PreSkipPixels"),
-        delays_rows=has("LineDelay"),
-        most_binning=min(binning, Capabilities.most_binning),
-    )
-
-
-def _telemetry(status: Status) -> dict[str, float]:
-    found = {}
-    for key, value in status.values.items():
-        if key in status.temperatures:
-            found[f"{key.replace('/', '_')}_C"] = value
-        elif key.endswith("_V"):
-            found[key] = value
-        elif key.endswith("_I"):
-            found[f"{key[:-2]}_A"] = value
-        elif key.endswith("OUTPUT"):
-            found[f"{key.replace('/', '_')}_V"] = value
-    return found
