@@ -33,7 +33,7 @@ from devices.core import Device
 from devices.core.peers import Peers
 from devices.simulators.archon import run as simulate
 
-ROUNDS = 9
+ROUNDS = 5
 ACF = Path(__file__).parents[1] / "dbconfig" / "ccd" / "archon.acf"
 #: Columns, rows, amplifiers along columns; two along rows; 32 columns of overscan each.
 CAMERAS = {"4096 x 4096 px, 4 amps": (4096, 4096, 2), "9216 x 9216 px, 16 amps": (9216, 9216, 8)}
