@@ -353,7 +353,7 @@ def panels(files: tuple[Path, ...], folder: Path, only_check: bool, tidy: bool) 
 
 @main.command()
 @click.option("--mock", is_flag=True, help="Start a simulated camera when no facility runs; it ends with the shell.")
-@click.option("--startup", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Run this script first.")
+@click.option("--startup", type=click.Path(path_type=Path, dir_okay=False), help="Run this script first.")
 @click.option("--command", "-c", "code", metavar="CODE", help="Run this instead of a prompt.")
 @client_options
 def shell(mock: bool, startup: Path | None, code: str | None, **place: Any) -> None:

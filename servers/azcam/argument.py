@@ -159,7 +159,7 @@ class Arguments:
         self._defaults = {
             each.key: each.default for each in arguments if not each.required and each.default is not None
         }
-        self._needs_none = not any(each.required for each in arguments)
+        self._required = tuple(each for each in arguments if each.required)
 
     def from_words(self, words: Sequence[Word]) -> dict[str, Any]:
         """What a line of the socket says; NAME=VALUE with another name than an argument's is a value with an = in it.
@@ -167,8 +167,10 @@ class Arguments:
         Raises:
             BadValueError, RangeError: too many, too few, twice, or of another type.
         """
-        if not words and self._needs_none:
+        if not words and not self._required:
             return dict(self._defaults)
+        if not any(word.name for word in words):
+            return self.bind([word.text for word in words], {})
         named = {word.name: word.text for word in words if word.name in self.names}
         return self.bind([word.whole for word in words if word.name not in self.names], named)
 
@@ -197,7 +199,10 @@ class Arguments:
             if argument.key in values:
                 raise BadValueError(f"{argument.name} is given twice")
             values[argument.key] = argument.kind(value, argument.name)
-        if missing := [each.name for each in self.all if each.required and each.key not in values]:
+        missing = [each.name for each in self._required if each.key not in values]
+        if missing:
             raise BadValueError(f"{', '.join(missing)} is missing")
+        if not self._defaults and None not in values.values():
+            return values
         # Nothing is what was left out: the device's own default holds.
         return {**self._defaults, **{key: value for key, value in values.items() if value is not None}}

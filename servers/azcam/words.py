@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from devices.core.errors import BadValueError
 
@@ -17,8 +16,7 @@ _PART: Final = re.compile(r"""'([^']*)'|"([^"]*)"|([^\s'"]+)""")
 _BARE: Final = re.compile(r"\S*")
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """One word without its quotes.
 
     Attributes:
