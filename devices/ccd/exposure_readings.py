@@ -48,7 +48,6 @@ class ExposureReadings(ExposureSettings):
         self.scene = CameraScene(self)
         self.system_header = Header()
         super().build()
-        self.last_exposure: Exposure | None = None
         self._reported: Operation | None = None
         self._seen = 0
         self._done = self._share = 0.0
@@ -113,7 +112,6 @@ class ExposureReadings(ExposureSettings):
 
     def image_taken(self, exposure: Exposure) -> None:
         """An image is complete, and written where it was to be."""
-        self.last_exposure = exposure
         self.images_taken.publish(self.images_taken.value + 1)
         self.exposure_time_actual.publish(exposure.exposure_time)
         self.dark_time.publish(exposure.dark_time)
