@@ -89,7 +89,7 @@ def _on_pin(dark: Grey) -> tuple[NDArray[np.bool_] | None, float]:
         return None, 0.0
     best = int(at_edge[np.argmax(taken[at_edge])])
     shape = _filled(np.asarray(labels == best))[4:-4, 4:-4]
-    if shape.sum() < 60 or not shape.any(0)[:AT_EDGE].any() or shape.any(0).sum() < 18:
+    if shape.sum() < 60 or not shape[:, :AT_EDGE].any() or shape.any(0).sum() < 18:
         return None, 0.0
     depth = float(np.percentile(dark[shape], 85)) - middle
     if depth < 2.0 * least:
