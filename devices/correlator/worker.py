@@ -56,10 +56,10 @@ def make_worker(setup: Setup) -> SearchDesk:
 
 
 def set_threads(setup: Setup) -> None:
-    """As many processor threads as the property says, in all libraries that have their own."""
+    """The live search has threads of its own; a library's would wait for each other wherever the machine is busy."""
     import torch
 
-    torch.set_num_threads(setup.properties.threads)
+    torch.set_num_threads(1 if setup.block else setup.properties.threads)
 
 
 def warm_up(setup: Setup) -> None:
