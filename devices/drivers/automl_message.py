@@ -129,13 +129,13 @@ def result_of(detections: Sequence[Detection], threshold: float, scanned: int) -
     )
 
 
-def detections_in(result: LoopResult) -> list[Detection]:
-    """What a result of ours shows, as such a service says it; the pin from the left edge of the picture on."""
+def detections_in(result: LoopResult, pin_side: str = "left") -> list[Detection]:
+    """What a result of ours shows, as such a service says it; the pin's box reaches to its edge of the picture."""
     found = []
     if result.found:
         box = (result.box_min_x, result.box_max_x, result.box_min_y, result.box_max_y)
         found.append(Detection(result.kind, result.score, *box))
     if result.pin_max_y > result.pin_min_y:
-        box = (0.0, result.pin_base_x, result.pin_min_y, result.pin_max_y)
-        found.append(Detection("pin", result.score, *box))
+        near, far = (0.0, result.pin_base_x) if pin_side == "left" else (result.pin_base_x, 1.0)
+        found.append(Detection("pin", result.score, near, far, result.pin_min_y, result.pin_max_y))
     return found

@@ -123,7 +123,9 @@ class AutomlServer:
         if not isinstance(text, str) or not isinstance(key, str | None):
             raise _WrongQuestion('an instance is {"image_bytes": {"b64": TEXT}, "key": TEXT}')
         result = self._look(text)
-        best = sorted(detections_in(result), key=lambda detection: -detection.score)[:max_boxes]
+        best = sorted(detections_in(result, self._settings.pin_side), key=lambda detection: -detection.score)[
+            :max_boxes
+        ]
         return prediction(best, key, KINDS)
 
     def _look(self, text: str) -> LoopResult:

@@ -23,7 +23,15 @@ def turning(angle_deg: float) -> LoopResult:
     tip = (240.0 + 12.0 * np.cos(np.radians(angle_deg - 100.0))) / 480
     box = {"box_min_x": 0.5, "box_max_x": 0.62, "box_min_y": tip - width / 2, "box_max_y": tip + width / 2}
     return LoopResult(
-        found=True, tip_x=0.62, tip_y=tip, pin_base_x=0.2, loop_width=width, loop_width_x=0.12, kind="nylon", score=0.9, **box
+        found=True,
+        tip_x=0.62,
+        tip_y=tip,
+        pin_base_x=0.2,
+        loop_width=width,
+        loop_width_x=0.12,
+        kind="nylon",
+        score=0.9,
+        **box,
     )
 
 
