@@ -100,14 +100,23 @@ def drawn(image: NDArray[np.uint8], result: LoopResult, shown: tuple[int, int] |
 def _draw(pen: ImageDraw.ImageDraw, result: LoopResult, width: int, height: int) -> None:
     if result.pin_max_y > result.pin_min_y:
         x = result.pin_base_x * width
-        pen.line((x, result.pin_min_y * height, x, result.pin_max_y * height), fill=PIN, width=2)
+        _line(pen, (x, result.pin_min_y * height, x, result.pin_max_y * height), PIN)
     if not result.found:
         return
-    corners = (result.box_min_x * width, result.box_min_y * height, result.box_max_x * width, result.box_max_y * height)
-    pen.rectangle(corners, outline=BOX, width=2)
+    left, right = result.box_min_x * width, result.box_max_x * width
+    top, bottom = result.box_min_y * height, result.box_max_y * height
+    for line in ((left, top, right, top), (right, top, right, bottom), (right, bottom, left, bottom)):
+        _line(pen, line, BOX)
+    _line(pen, (left, bottom, left, top), BOX)
     x, y, arm = result.tip_x * width, result.tip_y * height, max(6.0, height / 50)
-    pen.line((x - arm, y, x + arm, y), fill=TIP, width=2)
-    pen.line((x, y - arm, x, y + arm), fill=TIP, width=2)
+    _line(pen, (x - arm, y, x + arm, y), TIP)
+    _line(pen, (x, y - arm, x, y + arm), TIP)
+
+
+def _line(pen: ImageDraw.ImageDraw, ends: tuple[float, float, float, float], colour: tuple[int, int, int]) -> None:
+    """Coloured on black: panels that show brightness only show it on any ground."""
+    pen.line(ends, fill=(0, 0, 0), width=4)
+    pen.line(ends, fill=colour, width=2)
 
 
 def _without(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
