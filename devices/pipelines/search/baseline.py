@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
@@ -47,11 +48,17 @@ class Baseline:
         self._outlying.fill(0)
         self._waiting.clear()
 
-    def move(self, shift_px: Shift) -> None:
-        """The sky moved by so many pixels (y, x); what came in over the edge has no baseline yet."""
-        for channel, level in enumerate(self._level):
+    def move(self, shift_px: Shift, each: Callable[[Callable[[int], None], Iterable[int]], None]) -> None:
+        """The sky moved by so many pixels (y, x); what came in over the edge has no baseline yet.
+
+        Args:
+            each: calls a function for every channel, perhaps in threads.
+        """
+
+        def move(channel: int) -> None:
+            level = self._level[channel]
             if np.isnan(level).all():
-                continue
+                return
             # A step from the sky to nothing would ring over pixels that are known.
             whole = _filled(level)
             for means in self._waiting:
@@ -59,7 +66,9 @@ class Baseline:
                 if not unknown.all():
                     means[channel] = _moved(means[channel], np.where(unknown, whole, means[channel]), shift_px)
             self._level[channel] = _moved(level, whole, shift_px)
-        self._variance = interpolated(self._variance, shift_px, np.nan)
+            self._variance[channel] = interpolated(self._variance[channel], shift_px, np.nan)
+
+        each(move, range(len(self._level)))
 
     def level(self, means: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """What to take away from a gulp.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,6 +79,11 @@ class Engine(ABC):
             self.moved[slot] = (self.moved[slot][0] + shift_px[0], self.moved[slot][1] + shift_px[1])
             if self.alive[slot].any():
                 self.move_slot(slot, shift_px, max(0, (age + 1) * samples - self.weights.reach))
+
+    def each(self, work: Callable[[int], None], channels: Iterable[int]) -> None:
+        """Do something for every channel, in any order."""
+        for channel in channels:
+            work(channel)
 
     def noise_stride(self) -> int:
         """Every so many rows and columns are enough to measure noise."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -36,6 +37,9 @@ class ProcessorEngine(Engine):
 
     def close(self) -> None:
         self._threads.shutdown()
+
+    def each(self, work: Callable[[int], None], channels: Iterable[int]) -> None:
+        list(self._threads.map(work, channels))
 
     def take(self, cube: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         self._cube = cube
@@ -118,7 +122,7 @@ class ProcessorEngine(Engine):
             images = self._filtered[slot, channel, first:]
             images[...] = shifted(images, shift_px)
 
-        list(self._threads.map(move, np.flatnonzero(self.alive[slot])))
+        self.each(move, np.flatnonzero(self.alive[slot]))
         if self._filter is None:
             self.moved[slot] = (0.0, 0.0)
 

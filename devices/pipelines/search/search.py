@@ -128,7 +128,7 @@ class Search:
         if not (follows and self.settings.append_frame):
             engine.forget()
         if follows and any(shift_px):
-            self._baseline.move(shift_px)
+            self._baseline.move(shift_px, engine.each)
             self._doubt.move(shift_px)
             self._pixel_noise.move(shift_px)
             engine.move(shift_px)
