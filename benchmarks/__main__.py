@@ -90,6 +90,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "azcam_server": _module("azcam_server"),
     "dcss": _module("dcss"),
     "loop_detection": _module("loop_detection"),
+    "loop_dhs": _module("loop_dhs"),
 }
 
 
