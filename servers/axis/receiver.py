@@ -21,8 +21,6 @@ METHODS: Final = ("POST", "PUT")
 #: Parts of one form.
 MAX_PARTS: Final = 16
 SWEEP_S: Final = 0.5
-#: From the accept of a connection until the server counts it, at most, s.
-ACCEPT_S: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,8 @@ class AxisReceiver:
             return _TurnedAway()
         protocol = self._http()
         self._new.add(protocol)
-        asyncio.get_running_loop().call_later(ACCEPT_S, self._new.discard, protocol)
+        # Behind ``connection_made``, by which the server knows it.
+        asyncio.get_running_loop().call_later(0.0, self._new.discard, protocol)
         self._idle[protocol] = time.monotonic()
         return protocol
 
