@@ -52,3 +52,18 @@ class UnmadeDesk(SlowDesk):
 
     def __init__(self, seconds: float) -> None:
         raise BadValueError(f"no desk for {seconds:g} s")
+
+
+class TellingDesk:
+    """Says how much is done before it answers."""
+
+    def __init__(self, parts: tuple[float, ...]) -> None:
+        self._parts = parts
+
+    def answer(self, question: str, tell: Tell) -> str:
+        for part in self._parts:
+            tell(part)
+        return question.upper()
+
+    def close(self) -> None:
+        pass

@@ -15,7 +15,7 @@ from devices.correlator.gulp import Gulp, GulpShape
 from devices.correlator.job import Found, Job
 from devices.correlator.slots import CubeSlots
 from devices.correlator.worker_process import WorkerProcess
-from tests.correlator.desks import SlowDesk, UnmadeDesk
+from tests.correlator.desks import SlowDesk, TellingDesk, UnmadeDesk
 from tests.support.running import until
 
 SHAPE = GulpShape(channels=3, samples=6, size=8)
@@ -170,3 +170,14 @@ def test_a_halted_engine_ignores_gulps_and_says_so() -> None:
         assert bench.engine.counters.ignored == 1 and bench.engine.depth == 0
 
     run(test)
+
+
+def test_a_long_answer_says_how_much_of_it_is_done() -> None:
+    worker = WorkerProcess(TellingDesk, (0.25, 0.5, 1.0), name="telling")
+    told: list[float] = []
+    try:
+        assert worker.ask("weights", 60.0, told.append) == "WEIGHTS"
+        assert told == [0.25, 0.5, 1.0]
+        assert worker.ask("again", 60.0) == "AGAIN"
+    finally:
+        worker.close()
