@@ -76,6 +76,6 @@ def test_a_camera_whose_controller_dies_takes_the_next_exposures_by_all_ways(fac
             found.verify("exception")
             assert (found[0].header["OBJECT"], found[0].header["IMAGETYP"]) == ("after a restart", "flat")
             assert [each.data.shape for each in found[1:]] == [(192, 304)] * 4
-            # 0.2 s of a sky of 20 e-/s at 1.5 e-/adu, and some stars, behind the prescan; over the bias of the overscan.
+            # 0.2 s of a sky of 20 e-/s at 1.5 e-/adu, and stars, behind the prescan; over the bias of the overscan.
             pixels = found[1].data.astype(float)
             assert 2.0 < pixels[:, 16:272].mean() - pixels[:, 272:].mean() < 20.0
