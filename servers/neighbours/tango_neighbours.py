@@ -102,11 +102,21 @@ class TangoNeighbours(Neighbours):
         spec = await self._call(device, functools.partial(_described, name=name))
         argument = await self._call(device, lambda proxy: _argument(proxy, name, spec, arguments))
         given = () if argument is None else (argument,)
-        answer = await self._call(device, lambda proxy: proxy.command_inout(name, *given), seconds)
+        call = self._call(device, lambda proxy: proxy.command_inout(name, *given), seconds)
         if spec is None or spec["kind"] != "operation":
+            answer = await call
             return json.loads(answer) if spec is not None and spec.get("json_result") and answer else answer
+        beginning = asyncio.ensure_future(call)
+        try:
+            run = await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            # It may have begun: only its id, which is on its way, can end it.
+            await asyncio.wait({beginning})
+            if beginning.exception() is None:
+                await self._abort(device, beginning.result())
+            raise
         async with asyncio.timeout(seconds):
-            return await self._followed(device, answer, progress)
+            return await self._followed(device, run, progress)
 
     async def close(self) -> None:
         for watch in self._watches.values():
@@ -129,8 +139,11 @@ class TangoNeighbours(Neighbours):
                     raise RefusedError(status["error"])
                 await asyncio.sleep(OPERATION_PERIOD)
         except asyncio.CancelledError:
-            await asyncio.shield(self._call(device, lambda proxy: proxy.command_inout("abort", run)))
+            await asyncio.shield(self._abort(device, run))
             raise
+
+    async def _abort(self, device: str, run: str) -> None:
+        await self._call(device, lambda proxy: proxy.command_inout("abort", run))
 
     async def _call(self, device: str, call: Callable[[Any], Any], seconds: float | None = None) -> Any:
         name = self._name(device)

@@ -447,4 +447,5 @@ def test_every_old_name_is_a_command() -> None:
     assert {"saxsleash", "saxsfeeder", "saxsnetconf", "plotchi", "leash"} <= set(scripts)
     for name, target in scripts.items():
         module, _, function = target.partition(":")
-        assert isinstance(getattr(importlib.import_module(module), function), click.Command), name
+        command = getattr(importlib.import_module(module), function)
+        assert isinstance(command, click.Command) if module.startswith("servers.leash") else callable(command), name
