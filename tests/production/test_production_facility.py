@@ -19,6 +19,7 @@ from tests.support.serving import wait_until
 pytestmark = [pytest.mark.production, pytest.mark.timeout(300)]
 
 DEVICE = "cryo/cryocon/1"
+SERVERS = "cryocon, saxs, daq, correlator, ccd, dcss, mirror, alarms, health"
 
 
 @dataclass
@@ -185,14 +186,14 @@ def test_a_second_facility_of_the_same_names_is_refused_before_it_changes_anythi
     words = ["up", "dbconfig/demo.json", "--tango-host", site.tango_host, "--port-offset", free_offset()]
     answer = command(*words, "--state-dir", tmp_path_factory.mktemp("other"))
     assert answer.returncode == 1
-    assert "has these servers running already: cryocon, saxs, daq, mirror, alarms, health; end them" in answer.stderr
+    assert f"has these servers running already: {SERVERS}; end them" in answer.stderr
     assert list(database.get_device_property(DEVICE, "link")["link"]) == link
 
 
 def test_servers_that_run_are_not_removed(site: Site) -> None:
     answer = site.facility.run("diptych", "register", "dbconfig/demo.json", "--remove")
     assert answer.returncode == 1
-    servers = "cryocon, saxs, daq, mirror, alarms, health"
+    servers = SERVERS
     assert f"these servers of demo.json run: {servers}; stop them first" in answer.stderr
     assert DEVICE in site.diptych("ls")
 
