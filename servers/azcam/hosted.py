@@ -8,17 +8,16 @@ from typing import Final
 
 from devices.ccd.exposure import CcdExposure
 from devices.core import Device
-from devices.core.errors import BadValueError, ConfigurationError
-from devices.drivers.limited_file import read_limited
+from devices.core.errors import ConfigurationError
 from servers.azcam.service import AzcamService
 from servers.azcam.settings import Address, AzcamSettings
+from servers.token_file import read_token
 
 OPTIONS: Final = (
     "listen", "web", "system", "welcome", "token_file", "exit", "connections", "parameters", "site", "names",
 )  # fmt: skip
 FLAGS: Final = {"true": True, "false": False}
 MOST_CONNECTIONS: Final = 4096
-MOST_TOKEN_BYTES: Final = 4096
 
 
 def azcam(device: Device, options: Mapping[str, str]) -> AzcamService:
@@ -49,7 +48,7 @@ def azcam(device: Device, options: Mapping[str, str]) -> AzcamService:
         web=web,
         system=options.get("system", ""),
         welcome=options.get("welcome", ""),
-        token=_token(options.get("token_file", ""), problems),
+        token=read_token(options.get("token_file", ""), problems),
         exit=FLAGS.get(options.get("exit", "false"), False),
         connections=int(connections),
         parameters=Path(options["parameters"]) if options.get("parameters") else None,
@@ -67,16 +66,3 @@ def _address(name: str, text: str, problems: list[str]) -> Address:
         problems.append(f"{name} = {text} is not HOST:PORT")
         return Address()
     return Address(host.strip("[]"), int(port))
-
-
-def _token(path: str, problems: list[str]) -> str:
-    if not path:
-        return ""
-    try:
-        token = read_limited(path, MOST_TOKEN_BYTES).decode("ascii").split("\n")[0].strip()
-    except (BadValueError, UnicodeDecodeError) as error:
-        problems.append(f"token_file: {error}")
-        return ""
-    if not token:
-        problems.append(f"token_file: the first line of {path} is empty")
-    return token

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import html
 import json
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -36,6 +37,8 @@ CODES: Final[tuple[tuple[type[Exception], HTTPStatus], ...]] = (
     (errors.StorageError, HTTPStatus.INSUFFICIENT_STORAGE),
     (errors.DiptychError, HTTPStatus.BAD_GATEWAY),
 )
+
+log = logging.getLogger("diptych.azcam")
 
 
 class WebApi:
@@ -96,7 +99,9 @@ class WebApi:
         name = request.match_info["name"]
         try:
             data = await self._bare(name, (), _once(request))
-        except Exception:
+        except Exception as error:
+            # The reply is azcam's, which does not say what was wrong.
+            log.info("GET /api/%s: %s: %s", name, type(error).__name__, error)
             data = f"invalid API command: {name}"
         return _json({"message": "Finished", "command": name, "data": data})
 

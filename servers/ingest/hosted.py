@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from devices.core import Device
-from devices.core.errors import BadValueError, ConfigurationError
+from devices.core.errors import ConfigurationError
 from devices.correlator import CorrelatorServer
-from devices.drivers.limited_file import read_limited
 from servers.ingest.service import IngestService
 from servers.ingest.settings import SOURCES, IngestSettings, Listening
+from servers.token_file import read_token
 
 OPTIONS: Final = ("listen", "order", "addresses", "token_file", "request", "idle", "connections", "bodies")
 #: Option -> its setting and the bounds of its value.
@@ -21,7 +21,6 @@ NUMBERS: Final = {
     "connections": ("connections", 1, 4096),
     "bodies": ("bodies", 1, 256),
 }
-MAX_TOKEN_BYTES: Final = 4096
 
 
 def ingest(device: Device, options: Mapping[str, str]) -> IngestService:
@@ -49,7 +48,7 @@ def ingest(device: Device, options: Mapping[str, str]) -> IngestService:
         one_client=given.testh23,
         datasize=given.datasize,
         header_bytes=given.headersize,
-        token=_token(options.get("token_file", ""), problems),
+        token=read_token(options.get("token_file", ""), problems),
         silence_s=given.timeout,
         backlog=given.maxconnect,
         **_numbers(options, problems),
@@ -93,19 +92,6 @@ def _addresses(text: str, sub_bands: int, problems: list[str]) -> dict[str, int]
         else:
             found[spelled] = int(number)
     return found
-
-
-def _token(path: str, problems: list[str]) -> str:
-    if not path:
-        return ""
-    try:
-        token = read_limited(path, MAX_TOKEN_BYTES).decode("ascii").split("\n")[0].strip()
-    except (BadValueError, UnicodeDecodeError) as error:
-        problems.append(f"token_file: {error}")
-        return ""
-    if not token:
-        problems.append(f"token_file: the first line of {path} is empty")
-    return token
 
 
 def _numbers(options: Mapping[str, str], problems: list[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -67,7 +68,7 @@ class HardwareObject(DcssDevice):
 
 
 @dataclass
-class Motor(DcssDevice):
+class Motor(DcssDevice, ABC):
     """What real and pseudo motors have; flags are 0 or 1."""
 
     position: float = 0.0
@@ -87,17 +88,17 @@ class Motor(DcssDevice):
         return f"register_{self.kind} {self.name} {self.hardware_name}"
 
     @property
+    @abstractmethod
     def values(self) -> str:
         """Position, limits and so on, without the status."""
-        raise NotImplementedError
 
     @property
     def configuration(self) -> str:
         return f"configure_{self.kind} {self.name} {self.host} {self.hardware_name} {self.values} {int(self.moving)}"
 
+    @abstractmethod
     def adopt(self, numbers: list[float]) -> bool:
         """Take what its server says it is; False: the wrong number of values."""
-        raise NotImplementedError
 
     def correction(self) -> int:
         """What brings a circle back into its range, degree: a whole number of turns."""
