@@ -7,7 +7,7 @@ import pytest
 from scipy.signal import correlate2d
 
 from devices.pipelines.search.band import Band
-from devices.pipelines.search.psf import gaussian_psf, unit_energy
+from devices.pipelines.search.psf import cropped, gaussian_psf, unit_energy
 from devices.pipelines.search.spatial_filter import DirectCorrelation, FourierCorrelation, SpatialFilter
 
 
@@ -70,3 +70,33 @@ def test_white_noise_is_the_same_at_edges_and_corners() -> None:
 def test_impossible_functions_are_refused(psf: np.ndarray) -> None:
     with pytest.raises(ValueError, match="psf"):
         unit_energy(psf, 16)
+
+
+@pytest.mark.parametrize("energy", [0.9, 0.99, 0.999])
+def test_a_cropped_function_costs_a_source_no_more_than_the_root_of_the_energy_left_out(energy: float) -> None:
+    """A matched filter of a part E of the energy keeps sqrt(E) of the significance."""
+    band = Band.dsa110(5)
+    psf = gaussian_psf(band, 41, 3.7)
+    part = cropped(psf, energy)
+    assert part.shape[1:] < psf.shape[1:] and part.shape[1] % 2 == 1
+    assert np.all(part[:, part.shape[1] // 2, part.shape[2] // 2] == 1.0)
+    kept = np.sum(np.asarray(part, float) ** 2, axis=(1, 2)) / np.sum(np.asarray(psf, float) ** 2, axis=(1, 2))
+    assert kept.min() >= energy
+    smaller = part[:, 1:-1, 1:-1]
+    left = np.sum(np.asarray(smaller, float) ** 2, axis=(1, 2)) / np.sum(np.asarray(psf, float) ** 2, axis=(1, 2))
+    assert left.min() < energy, "it is the smallest square"
+    # The source through the filter: the value at its pixel over the noise, beside that of the whole function.
+    filter_, _ = unit_energy(part, 5)
+    half = part.shape[1] // 2
+    seen = psf[:, 20 - half : 21 + half, 20 - half : 21 + half]
+    gained = np.sum(filter_ * seen, axis=(1, 2)) / np.sqrt(np.sum(np.asarray(psf, float) ** 2, axis=(1, 2)))
+    assert np.all(gained >= np.sqrt(energy) - 1e-6)
+
+
+def test_a_function_whose_source_is_beside_the_middle_of_an_even_grid_stays_where_it_was_when_cropped() -> None:
+    psf = np.zeros((2, 12, 14))
+    psf[:, 6, 7] = 1.0
+    psf[:, 5, 7] = 0.5
+    part = cropped(psf, 0.99)
+    assert part.shape == (2, 3, 3) and part[0, 1, 1] == 1.0 and part[0, 0, 1] == 0.5
+    assert cropped(psf, 1.0) is psf
