@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import random
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from devices.drivers.xos import Frame
 LONGEST_UNHEARD_S: Final = 0.5
 #: DCSS says nothing to a login that it takes; its last reason to refuse one (the name is there already) needs 3 s.
 ACCEPTED_AFTER_S: Final = 3.5
+#: A thread that calculates keeps the interpreter for so long, s, in the process of a link. Eight of them with Python's
+#: 5 ms each let DCSS wait 40 ms and more for each turn of the loop, and DCSS takes a login for 1 s only.
+LONGEST_TURN_S: Final = 0.0005
 #: DCSS asks at once.
 ASKED_WITHIN_S: Final = 2.0
 
@@ -107,6 +111,7 @@ class DhsLink(Sender):
     async def start(self) -> None:
         """Connect, and stay connected until `stop`; returns at once."""
         if self._task is None:
+            sys.setswitchinterval(min(sys.getswitchinterval(), LONGEST_TURN_S))
             self.state = "connecting"
             self._task = asyncio.create_task(self._stay_connected(), name=f"dhs {self.name}")
 
