@@ -129,7 +129,7 @@ def parse_s_records(text: str, name: str = "S-records") -> SRecordFile:
             title = record.data.rstrip(b"\0").decode("latin-1").strip()
         elif record.type in DATA_TYPES:
             data.append((record.address, record.data))
-        elif record.type in (5, 6) and record.address != len(data):
+        elif record.type in (5, 6) and record.address != len(data) and not problems:
             problems.append(f"line {number}: there are {len(data)} records with data, not {record.address}")
         elif record.type in START_OF.values():
             start = record.address

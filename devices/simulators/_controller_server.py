@@ -54,9 +54,11 @@ class SimulatedController(ABC):
         self.files: dict[str, bytes] = {}
         self._uploads = 0
 
+    @abstractmethod
     def start(self) -> None:
         """The server listens."""
 
+    @abstractmethod
     def close(self) -> None:
         """It does no longer."""
 
