@@ -28,8 +28,8 @@ from devices.core.errors import (
 from devices.pipelines.ccd.deinterlace import amplifiers
 from devices.pipelines.ccd.detector import FocalPlane, Format, Geometry, Roi
 from devices.pipelines.ccd.geometry import make_geometry, whole
+from devices.simulators._ccd.detector import test_pattern as pattern
 from devices.simulators.archon import ArchonSimulator
-from devices.simulators.archon.detector import test_pattern as pattern
 
 ACF = Path(__file__).parents[2] / "dbconfig" / "ccd" / "archon.acf"
 
@@ -374,10 +374,10 @@ def test_temperatures_have_names_and_the_heater_follows_its_set_point() -> None:
         assert sensors.keys() == {"CCD", "COLDHEAD", "BACKPLANE"}
         assert sensors["COLDHEAD"] == pytest.approx(-140.0, abs=0.5)
         await link.set_temperature(-95.0)
-        assert simulator.controller.housekeeping.heater_on
-        assert simulator.controller.housekeeping.heater_target_c == -95.0
+        assert simulator.controller.housekeeping.cryostat.target_c is not None
+        assert simulator.controller.housekeeping.cryostat.target_c == -95.0
         await link.set_temperature(None)
-        assert not simulator.controller.housekeeping.heater_on
+        assert simulator.controller.housekeeping.cryostat.target_c is None
         with pytest.raises(RangeError, match=r"temperature = 400.0 C is outside"):
             await link.set_temperature(400.0)
 

@@ -11,9 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from devices.core.errors import ConfigurationError
+from devices.simulators._ccd.detector import Axis, Detector, Window
+from devices.simulators._ccd.sky import make_sky
 from devices.simulators.archon import ArchonSettings, run
-from devices.simulators.archon.detector import Axis, Detector, Window, frame_of
-from devices.simulators.archon.sky import make_sky
+from devices.simulators.archon.frames import frame_of
 
 COLD = -140.0
 

@@ -22,8 +22,8 @@ from devices.drivers import archon as archon_module
 from devices.drivers.archon import ArchonDriver
 from devices.drivers.archon_config import ArchonConfiguration, read_configuration_file
 from devices.drivers.archon_status import BLOCK, Buffer, Power
+from devices.simulators._ccd.detector import test_pattern as pattern
 from devices.simulators.archon import ArchonSimulator
-from devices.simulators.archon.detector import test_pattern as pattern
 
 ACF = Path(__file__).parents[2] / "dbconfig" / "ccd" / "archon.acf"
 LINES, PIXELS, TAPS = 50, 70, 4

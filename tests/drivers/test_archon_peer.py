@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from devices.simulators._ccd.detector import test_pattern as pattern
 from devices.simulators.archon import ArchonSimulator
-from devices.simulators.archon.detector import test_pattern as pattern
 
 pytest.importorskip("archon.controller", reason="sdss-archon is not installed")
 
@@ -119,8 +119,8 @@ def test_it_flushes_and_sets_heaters() -> None:
         assert simulator.controller.timing.sweeps == 3
         await controller.write_line("MOD10/HEATERATARGET", -90.0, apply=True)
         await controller.write_line("MOD10/HEATERAENABLE", 1, apply=True)
-        assert simulator.controller.housekeeping.heater_target_c == -90.0
-        assert simulator.controller.housekeeping.heater_on
+        assert simulator.controller.housekeeping.cryostat.target_c == -90.0
+        assert simulator.controller.housekeeping.cryostat.target_c is not None
 
     using(test)
 

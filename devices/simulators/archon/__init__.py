@@ -1,8 +1,8 @@
 """A simulated STA Archon CCD controller: ``ArchonSimulator`` for tests, ``run`` for a process of its own.
 
-``memory`` is its configuration, ``timing`` plays the timing script, ``sky`` is the light, ``detector`` the CCD with its
-noise, ``frames`` are the frame buffers, ``housekeeping`` is power and temperatures, ``commands`` says what each command
-does, ``simulator`` holds the sockets, ``settings`` are the options and the faults.
+``memory`` is its configuration, ``timing`` plays the timing script, ``frames`` are the frame buffers, ``housekeeping``
+is power and temperatures, ``commands`` says what each command does, ``simulator`` holds the sockets, ``settings`` are
+the options and the faults.
 """
 
 from devices.simulators.archon.settings import ArchonSettings, Faults

@@ -10,13 +10,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.simulators.archon.detector import Axis, Detector, Window, frame_of
-from devices.simulators.archon.frames import FrameBuffers, framed
+from devices.simulators._ccd.detector import Axis, Detector, Window
+from devices.simulators._ccd.light import Exposure
+from devices.simulators._ccd.sky import make_sky
+from devices.simulators.archon.frames import FrameBuffers, frame_of, framed
 from devices.simulators.archon.housekeeping import HEATER_SLOT, NOT_CONFIGURED, Housekeeping
 from devices.simulators.archon.memory import ConfigurationMemory
 from devices.simulators.archon.settings import ArchonSettings, Faults
-from devices.simulators.archon.sky import make_sky
-from devices.simulators.archon.timing import Exposure, TimingCore
+from devices.simulators.archon.timing import TimingCore
 
 PROGRESS_S = 0.01
 """How often the number of pixels of a frame moves on, s."""
@@ -114,7 +115,7 @@ class ArchonController:
         self.timing.parameters.clear()
         self.timing.held = False
         self.housekeeping.power = NOT_CONFIGURED
-        self.housekeeping.heater_on = False
+        self.housekeeping.cryostat.heat(None)
         self.frames = FrameBuffers()
         self.timing.start()
 
@@ -237,7 +238,7 @@ class ArchonController:
         buffer.begin(self.frames.frame, lines * half, pixels * len(taps) // half, int(wide), mode)
         buffer.timestamp, buffer.rising, buffer.falling = self.timing.ticks, self.timing.rising, self.timing.falling
         per_row = seconds / lines if self.timing.light.open else 0.0
-        celsius = self.housekeeping.detector_celsius
+        celsius = self.housekeeping.cryostat.celsius
         work = asyncio.ensure_future(
             asyncio.to_thread(
                 _render, detector, window, exposure, celsius, per_row, [tap.endswith("R") for tap in taps], mode, wide

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,6 +57,28 @@ class FrameBuffer:
             "FETIMESTAMP": f"{self.falling:016X}",
         }
         return " ".join(f"BUF{n}{key}={value}" for key, value in values.items())
+
+
+def frame_of(taps: NDArray[np.uint16], reversed_taps: list[bool], mode: int, wide: bool) -> NDArray[Any]:
+    """Lay taps side by side as the controller does.
+
+    Args:
+        taps: (tap, line, pixel), in the order of reading.
+        reversed_taps: their pixels go from right to left.
+        mode: 0 lines from the top; 1 from the bottom; 2 the first half of the taps from the top, the others from the
+            bottom.
+        wide: samples of 32 bits.
+    Returns:
+        (height, width), uint16 or uint32.
+    """
+    count, lines, pixels = taps.shape
+    across = count // 2 if mode == 2 else count
+    frame = np.empty((lines * (2 if mode == 2 else 1), across, pixels), np.uint32 if wide else np.uint16)
+    for tap in range(count):
+        from_bottom = mode == 1 or (mode == 2 and tap >= across)
+        part = taps[tap, :: -1 if from_bottom else 1, :: -1 if reversed_taps[tap] else 1]
+        frame[lines if mode == 2 and tap >= across else 0 :, tap % across][:lines] = part
+    return frame.reshape(frame.shape[0], across * pixels)
 
 
 def framed(pixels: NDArray[np.uint16] | NDArray[np.uint32]) -> NDArray[np.uint8]:

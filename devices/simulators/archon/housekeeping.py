@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 
+from devices.simulators._ccd.cryostat import Cryostat
 from devices.simulators.archon.memory import ConfigurationMemory
 from devices.simulators.archon.settings import ArchonSettings, Faults
 
@@ -35,9 +36,6 @@ UNKNOWN, NOT_CONFIGURED, OFF, INTERMEDIATE, ON = range(5)
 POWER_S = 0.15
 """The supplies need so long to come up, s."""
 
-HEATER_TIME_S = 30.0
-"""In which the detector comes e times nearer to where it goes, s."""
-
 
 class Housekeeping:
     """What STATUS and SYSTEM say."""
@@ -48,25 +46,13 @@ class Housekeeping:
         self._memory = memory
         self._random = np.random.default_rng(settings.seed + 1)
         self._began = time.monotonic()
-        self._advanced = self._began
         self._switching: asyncio.TimerHandle | None = None
         self.power = NOT_CONFIGURED
         self.polling = True
         self.count = 0
         self.log: list[str] = []
-        self.detector_c = 20.0
-        self.heater_on = False
-        self.heater_target_c = -100.0
-
-    @property
-    def detector_celsius(self) -> float:
-        """Now."""
-        now = time.monotonic()
-        warmer = self.heater_on and self.heater_target_c > self._settings.cold_c
-        goal = self.heater_target_c if warmer else self._settings.cold_c
-        self.detector_c += (goal - self.detector_c) * -math.expm1(-(now - self._advanced) / HEATER_TIME_S)
-        self._advanced = now
-        return self.detector_c
+        self.cryostat = Cryostat(settings.cold_c)
+        self._target_c = -100.0
 
     def applied(self) -> None:
         """APPLYALL: the power goes off, the heater follows its configuration."""
@@ -75,10 +61,9 @@ class Housekeeping:
 
     def apply_heater(self) -> None:
         """Raises: ValueError."""
-        self.detector_celsius  # noqa: B018 - up to now by the old target
         prefix = f"MOD{HEATER_SLOT}/HEATERA"
-        self.heater_on = bool(self._memory.integer(f"{prefix}ENABLE"))
-        self.heater_target_c = self._memory.number(f"{prefix}TARGET", self.heater_target_c)
+        self._target_c = self._memory.number(f"{prefix}TARGET", self._target_c)
+        self.cryostat.heat(self._target_c if self._memory.integer(f"{prefix}ENABLE") else None)
 
     def set_power(self, on: bool) -> bool:
         """False: it is not configured."""
@@ -148,8 +133,8 @@ class Housekeeping:
             words.append(f"{name}_I={amperes * (0.3 + 0.7 * on) * (1 + self._wobble(5e-3)):.3f}")
         words.append("FANTACH=4521")
         words += [f"MOD{slot}/TEMP={backplane + slot / 4 + self._wobble(0.05):.3f}" for slot in MODULES]
-        celsius = self.detector_celsius
-        output = 4.0 if self.heater_on and celsius > self._settings.cold_c else 0.0
+        celsius = self.cryostat.celsius
+        output = 4.0 if self.cryostat.target_c is not None and celsius > self._settings.cold_c else 0.0
         words += [
             f"MOD{HEATER_SLOT}/TEMPA={celsius + self._wobble(0.01):.3f}",
             f"MOD{HEATER_SLOT}/TEMPB={self._settings.cold_c + self._wobble(0.02):.3f}",

@@ -2,87 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Final
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from devices.core.errors import ConfigurationError
-
-SCENES: Final = ("stars", "flat", "dark", "test")
-FAULTS: Final = ("power_bad", "overheat", "mute", "stall_in_fetch", "drop_in_fetch", "wrong_frame", "no_frame")
+from devices.simulators._ccd.settings import CameraSettings, fault_words
 
 
 @dataclass(frozen=True)
-class ArchonSettings:
-    """The detector behind the controller, its light and its speed.
+class ArchonSettings(CameraSettings):
+    """Of an Archon: its amplifiers are the taps of the configuration, a flush is one SweepCount."""
 
-    Args:
-        columns, rows: light-sensitive pixels of the detector, divided among the taps of the configuration: up to three
-            or an odd number side by side; otherwise half of them along the bottom, half along the top.
-        prescan: pixels of each serial register before the first that sees light.
-        scene: stars; flat (an even light); dark (no light); test (each pixel is a known function of its place).
-        sky_e_s, flat_e_s: electrons per pixel and second.
-        stars_per_mpix: number; fwhm_px: of their images.
-        gain_e_adu, read_noise_e, bias_adu, full_well_e: of the video chain and the pixels.
-        dark_e_s: at 20 C; halves every 6.3 K.
-        cosmic_rays_mpix_h: per million pixels and hour.
-        pixel_rate_hz: pixels per second of each tap.
-        row_s: of the shift of one row, s. sweep_s: of one SweepCount, s.
-        cold_c: where the detector goes without its heater.
-        faults: of `FAULTS`, parted by commas.
-        seed: of everything random. host: of the socket.
-    """
-
-    columns: int = 4096
-    rows: int = 4096
-    prescan: int = 16
-    scene: str = "stars"
-    sky_e_s: float = 20.0
-    flat_e_s: float = 10_000.0
-    stars_per_mpix: float = 40.0
-    fwhm_px: float = 3.0
-    gain_e_adu: float = 1.5
-    read_noise_e: float = 4.0
-    bias_adu: float = 1000.0
-    full_well_e: float = 80_000.0
-    dark_e_s: float = 100.0
-    cosmic_rays_mpix_h: float = 60.0
-    pixel_rate_hz: float = 4e6
-    row_s: float = 20e-6
-    sweep_s: float = 0.05
-    cold_c: float = -140.0
-    faults: str = ""
-    seed: int = 1
-    host: str = "127.0.0.1"
-
-    @classmethod
-    def of(cls, options: Mapping[str, object]) -> ArchonSettings:
-        """Settings from options of a facility file or a command line.
-
-        Raises:
-            ConfigurationError: wrong options, all of them.
-        """
-        known = {each.name: each.default for each in fields(cls)}
-        problems = [f"unknown option {name}" for name in options.keys() - known.keys()]
-        values: dict[str, object] = {}
-        for name, given in options.items():
-            if name in _BOUNDS:
-                lowest, highest = _BOUNDS[name]
-                value = _number(given)
-                if not lowest <= value <= highest or (isinstance(known[name], int) and value != int(value)):
-                    kind = "whole number" if isinstance(known[name], int) else "number"
-                    problems.append(f"{name} = {given} is not a {kind} in [{lowest:g}, {highest:g}]")
-                else:
-                    values[name] = int(value) if isinstance(known[name], int) else value
-            elif name in known:
-                values[name] = str(given)
-        if values.get("scene", SCENES[0]) not in SCENES:
-            problems.append(f"scene = {values['scene']} is none of {', '.join(SCENES)}")
-        problems += [f"fault {word} is none of {', '.join(FAULTS)}" for word in _words(values) if word not in FAULTS]
-        if problems:
-            raise ConfigurationError("simulator archon", sorted(problems))
-        return cls(**values)  # type: ignore[arg-type]
+    kind: ClassVar[str] = "archon"
+    known_faults: ClassVar[tuple[str, ...]] = (
+        "power_bad",
+        "overheat",
+        "mute",
+        "stall_in_fetch",
+        "drop_in_fetch",
+        "wrong_frame",
+        "no_frame",
+    )
 
 
 @dataclass
@@ -113,40 +52,6 @@ class Faults:
     def of(cls, words: str) -> Faults:
         """From `ArchonSettings.faults`."""
         faults = cls()
-        for word in _words({"faults": words}):
+        for word in fault_words(words):
             setattr(faults, word, True)
         return faults
-
-
-#: Name -> lowest and highest number.
-_BOUNDS: Final = {
-    "columns": (8, 32_768),
-    "rows": (8, 32_768),
-    "prescan": (0, 1024),
-    "sky_e_s": (0.0, 1e9),
-    "flat_e_s": (0.0, 1e9),
-    "stars_per_mpix": (0.0, 10_000.0),
-    "fwhm_px": (0.5, 50.0),
-    "gain_e_adu": (0.01, 1000.0),
-    "read_noise_e": (0.0, 10_000.0),
-    "bias_adu": (0.0, 60_000.0),
-    "full_well_e": (100.0, 1e9),
-    "dark_e_s": (0.0, 1e6),
-    "cosmic_rays_mpix_h": (0.0, 1e6),
-    "pixel_rate_hz": (1e3, 1e12),
-    "row_s": (0.0, 1.0),
-    "sweep_s": (0.0, 100.0),
-    "cold_c": (-200.0, 30.0),
-    "seed": (0, 2**63),
-}
-
-
-def _number(given: object) -> float:
-    try:
-        return float(str(given))
-    except ValueError:
-        return math.nan
-
-
-def _words(values: Mapping[str, object]) -> list[str]:
-    return [word.strip() for word in str(values.get("faults", "")).split(",") if word.strip()]

@@ -7,13 +7,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.simulators.archon.settings import ArchonSettings
+from devices.simulators._ccd.settings import CameraSettings
 
 ROWS = 64
 """Rows that are made at once, few enough to stay in the processor's cache."""
 
 
-def make_sky(settings: ArchonSettings) -> NDArray[np.float32]:
+def make_sky(settings: CameraSettings) -> NDArray[np.float32]:
     """Electrons per second of each pixel, (rows, columns), the same however many amplifiers read them."""
     if settings.scene in ("dark", "test"):
         return np.zeros((settings.rows, settings.columns), np.float32)
@@ -21,7 +21,7 @@ def make_sky(settings: ArchonSettings) -> NDArray[np.float32]:
     return _flat(settings, random) if settings.scene == "flat" else _stars(settings, random)
 
 
-def _flat(settings: ArchonSettings, random: np.random.Generator) -> NDArray[np.float32]:
+def _flat(settings: CameraSettings, random: np.random.Generator) -> NDArray[np.float32]:
     """An even light with vignetting, and pixels that differ by 1 %."""
     light = np.empty((settings.rows, settings.columns), np.float32)
     y = np.linspace(-1.0, 1.0, settings.rows, dtype=np.float32)[:, np.newaxis]
@@ -36,7 +36,7 @@ def _flat(settings: ArchonSettings, random: np.random.Generator) -> NDArray[np.f
     return light
 
 
-def _stars(settings: ArchonSettings, random: np.random.Generator) -> NDArray[np.float32]:
+def _stars(settings: CameraSettings, random: np.random.Generator) -> NDArray[np.float32]:
     rows, columns = settings.rows, settings.columns
     sky = np.full((rows, columns), settings.sky_e_s, np.float32)
     sigma = settings.fwhm_px / 2.3548

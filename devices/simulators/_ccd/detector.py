@@ -1,15 +1,14 @@
-"""The detector behind the simulated Archon: what light, cold and the video chain make of an exposure."""
+"""The detector behind a simulated controller: what light, cold and the video chain make of an exposure."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.simulators.archon.settings import ArchonSettings
+from devices.simulators._ccd.settings import CameraSettings
 
 TILE = 1 << 20
 """Noise of so many pixels is made once and then taken from random places."""
@@ -63,7 +62,7 @@ class Detector:
         sky: of `make_sky`.
     """
 
-    def __init__(self, settings: ArchonSettings, taps: int, sky: NDArray[np.float32]) -> None:
+    def __init__(self, settings: CameraSettings, taps: int, sky: NDArray[np.float32]) -> None:
         self.settings = settings
         self.taps = taps
         self._across, self._up = (taps, 1) if taps < 4 or taps % 2 else (taps // 2, 2)
@@ -189,25 +188,3 @@ def test_pattern(tap: int, lines: int, pixels: int) -> NDArray[np.uint16]:
     """What tap ``tap`` shows with the scene ``test``: 4096 * tap + 31 * line + pixel, in 16 bits."""
     line = np.arange(lines, dtype=np.uint16)[:, np.newaxis] * np.uint16(31)
     return (line + np.arange(pixels, dtype=np.uint16) + np.uint16((4096 * tap) & 0xFFFF)).astype(np.uint16)
-
-
-def frame_of(taps: NDArray[np.uint16], reversed_taps: list[bool], mode: int, wide: bool) -> NDArray[Any]:
-    """Lay taps side by side as the controller does.
-
-    Args:
-        taps: (tap, line, pixel), in the order of reading.
-        reversed_taps: their pixels go from right to left.
-        mode: 0 lines from the top; 1 from the bottom; 2 the first half of the taps from the top, the others from the
-            bottom.
-        wide: samples of 32 bits.
-    Returns:
-        (height, width), uint16 or uint32.
-    """
-    count, lines, pixels = taps.shape
-    across = count // 2 if mode == 2 else count
-    frame = np.empty((lines * (2 if mode == 2 else 1), across, pixels), np.uint32 if wide else np.uint16)
-    for tap in range(count):
-        from_bottom = mode == 1 or (mode == 2 and tap >= across)
-        part = taps[tap, :: -1 if from_bottom else 1, :: -1 if reversed_taps[tap] else 1]
-        frame[lines if mode == 2 and tap >= across else 0 :, tap % across][:lines] = part
-    return frame.reshape(frame.shape[0], across * pixels)

@@ -1,0 +1,5 @@
+"""What all simulated CCD cameras share, whichever controller they have.
+
+``settings`` are their options, ``sky`` is the light, ``light`` the shutter, ``detector`` the CCD with its noise,
+``cryostat`` the cold.
+"""
