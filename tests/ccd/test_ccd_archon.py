@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from astropy.io import fits
 
@@ -23,7 +22,6 @@ from tests.support.running import until
 ACF = Path(__file__).parents[2] / "dbconfig" / "ccd" / "archon.acf"
 #: Four taps around a detector of 120 x 80, which see light behind 16 columns of prescan.
 DETECTOR = '{"format": [120, 16, 16, 8, 80, 0, 0, 0, 0], "focalplane": [1, 1, 2, 2, [0, 1, 2, 3]]}'
-PIXELS = 4 * (16 + 60 + 8) * 40
 
 
 @asynccontextmanager
@@ -52,58 +50,21 @@ def on_archon(folder: Path, test: Any, simulator: dict[str, Any] | None = None, 
     asyncio.run(work())
 
 
-def test_an_archon_takes_images_of_all_types(tmp_path: Path) -> None:
+def test_what_an_archon_measures_of_itself_is_shown_and_stands_in_files(tmp_path: Path) -> None:
     async def test(camera: Camera, archon: ArchonSimulator) -> None:
-        means = {}
         await until(lambda: camera.tempcon.camera_temperature.reading.value is not None, "temperatures")
-        for name, seconds in (("zero", 0.0), ("dark", 0.1), ("flat", 0.1), ("HeNeAr", 0.1)):
-            result = await camera.done("expose", seconds=seconds, image_type=name, title=f"a {name}")
-            with fits.open(result["file"], checksum=True) as file:
-                file.verify("exception")
-                assert [each.data.shape for each in file[1:5]] == [(40, 84)] * 4
-                assert (file[0].header["NEXTEND"], len(file)) == (5, 6)
-                table = {row["Keyword"]: (row["Value"], row["Unit"]) for row in file["CONPARS"].data}
-                assert table["P5V_V"] == (pytest.approx(5.0, abs=0.5), "V")
-                assert table["BACKPLANE_TEMP_C"] == (pytest.approx(20.0, abs=30.0), "deg C")
-                data, bias = file[1].data[:, 16:76], file[1].data[:, 76:]
-                means[name] = float(data.mean()) - float(bias.mean())
-                header = file[0].header
-                assert header["CONTROLR"] == "Archon"
-                assert header["EXPTIME"] == pytest.approx(seconds, abs=0.05)
-                assert -150.0 < header["CCDTEMP1"] < 25.0
-        # 10 000 e-/s at 1.5 e-/adu.
-        assert means["flat"] == pytest.approx(10_000 * 0.1 / 1.5, rel=0.25)
-        assert abs(means["zero"]) < 5.0 and abs(means["dark"]) < 5.0
+        result = await camera.done("expose", seconds=0.1, image_type="HeNeAr")
+        with fits.open(result["file"], checksum=True) as file:
+            file.verify("exception")
+            assert (file[0].header["NEXTEND"], len(file)) == (5, 6)
+            table = {row["Keyword"]: (row["Value"], row["Unit"]) for row in file["CONPARS"].data}
+            assert table["P5V_V"] == (pytest.approx(5.0, abs=0.5), "V")
+            assert table["BACKPLANE_TEMP_C"] == (pytest.approx(20.0, abs=30.0), "deg C")
+            assert -150.0 < file[0].header["CCDTEMP1"] < 25.0
         assert camera.controller.attributes["p5v"].value == pytest.approx(5.0, abs=0.5)
         assert camera.controller.attributes["backplane_temp"].spec.unit == "degC"
 
-    on_archon(tmp_path, test, {"scene": "flat"}, add_extensions="true")
-
-
-def test_an_exposure_is_paused_read_early_and_aborted_on_an_archon(tmp_path: Path) -> None:
-    async def test(camera: Camera, archon: ArchonSimulator) -> None:
-        identity = await camera.start("expose", seconds=0.8, image_type="object")
-        await camera.reaches(ExposureState.EXPOSING)
-        await camera.exposure.run("pause")
-        assert camera.exposure.exposure_state.value is ExposureState.PAUSED
-        await camera.exposure.run("resume")
-        result = (await camera.ended(identity))["result"]
-        assert result["exposure_time"] == pytest.approx(0.8, abs=0.1)
-
-        identity = await camera.start("expose", seconds=60.0, image_type="object")
-        await until(lambda: 0.0 < camera.exposure.exposure_time_remaining.value < 59.7, "0.3 s")
-        await camera.exposure.run("start_readout")
-        result = (await camera.ended(identity))["result"]
-        assert 0.2 < result["exposure_time"] < 20.0
-
-        identity = await camera.start("expose", seconds=60.0, image_type="object")
-        await camera.reaches(ExposureState.EXPOSING)
-        await camera.abort()
-        assert (await camera.ended(identity))["state"] == "ABORTED"
-        assert camera.exposure.exposure_state.value is ExposureState.IDLE
-        await camera.done("expose", seconds=0.0, image_type="zero")
-
-    on_archon(tmp_path, test)
+    on_archon(tmp_path, test, add_extensions="true")
 
 
 @pytest.mark.parametrize("fault", ["drop_in_fetch", "stall_in_fetch", "wrong_frame", "no_frame"])
@@ -188,16 +149,6 @@ def test_images_are_sent_to_another_host_after_they_are_written(tmp_path: Path) 
             assert here.exists()
 
     asyncio.run(work())
-
-
-def test_the_pixels_of_an_archon_lie_where_the_scene_has_them(tmp_path: Path) -> None:
-    async def test(camera: Camera, archon: ArchonSimulator) -> None:
-        result = await camera.done("expose", seconds=0.0, image_type="zero")
-        with fits.open(result["file"]) as file:
-            assert len({np.asarray(each.data).tobytes() for each in file[1:]}) == 4
-            assert all(each.data.min() != each.data.max() for each in file[1:])
-
-    on_archon(tmp_path, test, {"scene": "test"})
 
 
 def test_wrong_properties_of_an_archon_are_all_told() -> None:
