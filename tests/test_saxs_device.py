@@ -521,6 +521,7 @@ def test_the_first_ring_of_a_real_silver_behenate_frame_is_found(proxy: tango.De
     assert proxy.calibration_file == str(folder / "calibration.json")
 
 
+@pytest.mark.long
 def test_a_restart_keeps_the_calibration_and_the_switch_of_the_client(tmp_path: Path) -> None:
     folder = prepare(tmp_path / "images")
     prepare(folder / "far", DedectorDistanceMM=1000.0)

@@ -76,6 +76,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_a_server_in_the_background_takes_a_cube_of_the_command_line_and_writes_its_candidate(tmp_path: Path) -> None:
     cube = np.random.default_rng(5).standard_normal((16, 25, 32, 32)).astype(np.float32)
     cube[:, 8:12, 20, 9] += 8.0

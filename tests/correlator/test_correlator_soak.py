@@ -50,6 +50,7 @@ def memory(device: CorrelatorServer) -> int:
     return sum(psutil.Process(pid).memory_full_info().uss for pid in (os.getpid(), device.engine.pid))
 
 
+@pytest.mark.long
 def test_memory_is_flat_over_many_small_gulps() -> None:
     soak(120, {"slow": "true", "imgdiff": "true"}, seconds=20.0)
 

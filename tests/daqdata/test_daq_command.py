@@ -132,6 +132,7 @@ def test_a_node_is_asked_and_configured(tmp_path: Path) -> None:
     with_client(tmp_path, test, 1)
 
 
+@pytest.mark.long
 def test_images_are_counted_and_shown_until_the_time_is_over(tmp_path: Path) -> None:
     def test(config: Path, *nodes: DaqNodeServer) -> None:
         found = client(

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 import grpc
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -130,6 +131,7 @@ def test_clients_need_a_certificate_of_the_authority_that_the_server_names(tmp_p
             assert not pings(host, credentials)
 
 
+@pytest.mark.long
 def test_who_encrypts_only_needs_the_authority_of_the_server(tmp_path: Path) -> None:
     observatory = Authority("observatory")
     key, certificate = observatory.issue("daq")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
+import pytest
 
 from devices.simulators.axis import AxisCameraSettings, AxisSimulator
 from devices.simulators.dcss import ScriptRunner
@@ -14,6 +15,7 @@ from tests.dcss.loop_station import station
 FRAMES = 90
 
 
+@pytest.mark.long
 def test_ninety_pictures_in_three_seconds_are_all_answered_in_order_and_the_tip_is_found() -> None:
     async def run() -> None:
         async with station(executor="process:2", frame_seconds=60.0) as at:

@@ -25,6 +25,7 @@ with Context("pva") as context:
 """
 
 
+@pytest.mark.long
 def test_a_camera_whose_controller_dies_takes_the_next_exposures_by_all_ways(facility: Facility) -> None:
     camera = CcdClient(f"tango://127.0.0.1:{10000 + facility.offset}/ccd/1/exposure")
     words = json.dumps({"seconds": 0.2, "image_type": "flat", "title": "after a restart"})

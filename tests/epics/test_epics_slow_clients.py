@@ -102,6 +102,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made.server.stop()
 
 
+@pytest.mark.long
 def test_twenty_clients_that_stop_cost_a_few_frames_each_and_nobody_else_one(bench: Bench) -> None:
     with ExitStack() as stack:
         reading = stack.enter_context(Clients(bench, "reading", 1))

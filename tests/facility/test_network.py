@@ -53,6 +53,7 @@ def listening(running: Up) -> set[str]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bind", ["the host's address", address.ANY])
 def test_a_client_of_another_host_reads_writes_and_gets_events(
     other_host: OtherHost, tmp_path: Path, bind: str

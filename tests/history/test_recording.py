@@ -157,6 +157,7 @@ def test_pvs_that_go_and_come_while_the_mirror_runs_are_followed(server: TangoSe
         server.proxy(server.plain).write_attribute("setpoint", 80.0)
 
 
+@pytest.mark.long
 def test_the_size_of_an_image_comes_from_the_process_that_serves_it() -> None:
     with camera_server() as camera, mirror(config_of((camera.mirrored,), image_process=True)) as running:
         until(lambda: "CAM:Large" in running.images.report.served, "the process for images", 30.0)

@@ -301,6 +301,7 @@ def announced(subscriber: Any, seconds: float = 10.0) -> Any:
     return json.loads(part)
 
 
+@pytest.mark.long
 def test_images_are_announced_when_they_are_complete_and_once(shell: Shell, subscriber: Any) -> None:
     (shell.home / "img").mkdir()
     (shell.home / "img" / "before.tif").write_bytes(b"II*\0")

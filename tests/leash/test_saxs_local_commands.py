@@ -88,6 +88,7 @@ def test_a_folder_is_integrated_by_processes_and_what_fails_is_said(base: Path) 
     )
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_within_one_image_and_leaves_whole_files(base: Path) -> None:
     first = image(base / "data" / "i0000.tif")
     for number in range(1, 4000):

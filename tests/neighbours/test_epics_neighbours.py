@@ -167,6 +167,7 @@ def test_a_remote_procedure_takes_named_arguments_and_says_what_it_refuses() -> 
         with_pvs(free_port(), port, test)
 
 
+@pytest.mark.long
 def test_a_lost_pvaccess_server_is_told_and_its_values_come_back_with_it() -> None:
     port = free_port()
 

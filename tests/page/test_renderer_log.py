@@ -129,6 +129,7 @@ def test_a_pause_holds_what_is_read_and_loses_nothing(site: Site, visit: Visit) 
     assert first_lines(page)[:2] == ["two", "one"]
 
 
+@pytest.mark.long
 def test_the_table_is_bounded(site: Site, visit: Visit) -> None:
     page = visit(site.server, "log")
     expect(rows(page)).to_have_count(2)

@@ -194,6 +194,7 @@ def test_a_constant_cut_out_has_a_probability() -> None:
     assert 0.0 <= classify(np.ones((1, 16, 25, 11, 11), np.float32), load_network())[0] <= 1.0
 
 
+@pytest.mark.long
 def test_a_training_learns(tmp_path: Path) -> None:
     parts: list[float] = []
     network = train(TrainSettings(seed=5, steps=30, batch=32, held_out=320, repeated=2, threads=1), parts.append)

@@ -32,7 +32,7 @@ def test_noise_of_every_trial_follows_from_that_of_channels() -> None:
             assert result.sigma[k, w] == pytest.approx(math.sqrt(white + sky_s), rel=0.03), (dm, width)
 
 
-@pytest.mark.parametrize("filtered", [False, True])
+@pytest.mark.parametrize("filtered", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_noise_has_unit_significance_in_every_trial(filtered: bool) -> None:
     # With one sample in a gulp the greatest of its samples is that sample: significances are normally distributed.
     search = Search(
@@ -66,6 +66,7 @@ def false_alarms(trials: Trials, size: int, gulps: int, threshold: float) -> tup
     return sum(int((each.snr >= threshold).sum()) for each in results), gulps * size**2
 
 
+@pytest.mark.long
 def test_false_alarms_of_single_samples_are_those_of_chance() -> None:
     found, pixels = false_alarms(Trials((0.0,), (1,)), 150, 6, 4.0)
     expected = pixels * (1.0 - norm.cdf(4.0) ** SAMPLES)
@@ -80,6 +81,7 @@ def test_false_alarms_of_all_trials_are_those_of_some_hundred_independent_ones()
     assert 0.8 * 560 < independent < 1.2 * 780
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["base", "slow"])
 @pytest.mark.parametrize("filtered", [False, True])
 def test_a_sky_that_drifts_in_gives_no_more_false_alarms_than_the_rest(kind: str, filtered: bool) -> None:

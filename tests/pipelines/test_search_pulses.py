@@ -38,6 +38,7 @@ def trial_of(result: SearchResult, y: int, x: int) -> tuple[int, int, int]:
     return int(result.best_dm[y, x]), int(result.best_width[y, x]), int(result.best_sample[y, x])
 
 
+@pytest.mark.long
 def test_a_pulse_is_found_at_its_trial_pixel_and_sample() -> None:
     sky = Sky(SIZE, seed=11)
     search = sky.warmed(Search(BAND, TRIALS, psf=PSF), 20)

@@ -47,6 +47,7 @@ def _read_until(end: float, proxy: tango.DeviceProxy) -> tuple[int, str]:
     return reads, torn
 
 
+@pytest.mark.long
 @pytest.mark.timeout(90)
 def test_pushes_and_reads_at_once_leave_the_server_alive_and_no_value_torn(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
