@@ -219,7 +219,9 @@ async def camera(
     )
     controller = controller or Controller("ccd/1/controller")
     instrument = SimulatedInstrument("ccd/1/instrument")
-    telescope = SimulatedTelescope("ccd/1/telescope")
+    # It points anywhere, at once.
+    anywhere = {"lowest_altitude": -90.0, "slew_rate": 1e6, "acceleration": 1e9}
+    telescope = SimulatedTelescope("ccd/1/telescope", anywhere)
     tempcon = CcdTempcon("ccd/1/tempcon", {"controller": "ccd/1/controller"})
     display = CcdDisplay("ccd/1/display")
     devices: list[Device] = [controller, instrument, telescope, tempcon, display, exposure]

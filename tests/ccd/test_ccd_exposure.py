@@ -68,6 +68,7 @@ def test_keywords_of_all_tools_stand_in_groups(tmp_path: Path) -> None:
         await camera.instrument.put("wavelength", 450.0)
         await camera.instrument.run("set_keyword", {"keyword": "observer", "value": "M. L.", "comment": "who"})
         await camera.telescope.run("point", {"right_ascension": 6.752477, "declination": -16.716})
+        await until(lambda: not camera.telescope.operations.active, "it points to Sirius")
         await until(lambda: camera.tempcon.camera_temperature.reading.value is not None, "temperatures")
         result = await camera.done("expose", seconds=0.0, image_type="zero")
         header = fits.getheader(result["file"])

@@ -1,19 +1,16 @@
-"""The parts of an exposure by themselves: names, types, keywords, detectors, times of the sky."""
+"""The parts of an exposure by themselves: names, types, keywords, detectors."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from astropy.coordinates import EarthLocation
-from astropy.time import Time
-from astropy.utils import iers
 
 from devices.ccd.detector_setup import DetectorSetup, read_setup
 from devices.ccd.file_name import FileName, FileType, check_root, folder_and_root
 from devices.ccd.header import Header, typed
 from devices.ccd.image_type import image_type
-from devices.ccd.telescope import airmass_of, sexagesimal, sidereal_hours
+from devices.ccd.telescope_header import sexagesimal
 from devices.core.errors import BadValueError, RangeError, UnknownNameError
 from devices.pipelines.ccd.detector import Roi
 
@@ -178,14 +175,3 @@ def test_sexagesimal_angles_never_show_60_seconds() -> None:
     assert sexagesimal(5.5883, 3) == "05:35:17.880"
     assert sexagesimal(-0.5, 2, signed=True) == "-00:30:00.00"
     assert sexagesimal(9.99999999, 2) == "10:00:00.00"
-
-
-def test_sidereal_time_and_airmass_agree_with_astropy() -> None:
-    instant = Time("2026-11-21T07:31:05", scale="utc")
-    instant.delta_ut1_utc = 0.0
-    site = EarthLocation.from_geodetic(-110.7889, 32.4417)
-    with iers.conf.set_temp("auto_download", False), iers.conf.set_temp("auto_max_age", None):
-        expected = instant.sidereal_time("mean", longitude=site.lon).hour
-    assert sidereal_hours(instant.unix, -110.7889) == pytest.approx(expected, abs=1.0 / 3600)
-    assert airmass_of(0.0, 32.4417, 32.4417) == pytest.approx(1.0)
-    assert airmass_of(4.0, 32.4417 - 27.5583, 90.0) is None  # 4.9 degrees above the horizon of the pole

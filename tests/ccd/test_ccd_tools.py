@@ -9,14 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from devices.ccd.display import CcdDisplay, statistics
+from devices.ccd.display import CcdDisplay
 from devices.ccd.exposure import CcdExposure
 from devices.ccd.instrument import CcdInstrument
 from devices.ccd.simulated_instrument import SimulatedInstrument
-from devices.ccd.telescope import SimulatedTelescope
 from devices.ccd.tempcon import CcdTempcon
 from devices.core.errors import ConfigurationError, NotAllowedError, NotConnectedError, RangeError
 from devices.core.neighbours import NoNeighbours
@@ -184,25 +182,6 @@ def test_curves_of_sensors_go_to_the_controller_that_has_them(tmp_path: Path) ->
                 await found.tempcon.run("set_calibrations", {"curves": [4]})
 
     asyncio.run(work())
-
-
-def test_the_simulated_telescope_points() -> None:
-    async def work() -> None:
-        async with running(SimulatedTelescope("ccd/1/telescope")) as telescope:
-            await until(lambda: telescope.focus.reading.value is not None, "where it points")
-            await telescope.put("declination", -89.5)
-            with pytest.raises(RangeError, match=r"declination = 90\.5 deg"):
-                await telescope.put("declination", 90.5)
-            keywords = await telescope.entries()
-            assert keywords["DEC"] == ("-89:30:00.00", "[deg] declination")
-            assert "AIRMASS" not in keywords  # from a site in the north it is never seen
-
-    asyncio.run(work())
-
-
-def test_statistics_are_those_of_the_pixels() -> None:
-    part = np.arange(12, dtype=np.uint16).reshape(3, 4)
-    assert statistics(part) == (5.5, 5.5, pytest.approx(float(part.std())), 0.0, 11.0)
 
 
 def test_a_region_of_four_numbers_is_wanted() -> None:
