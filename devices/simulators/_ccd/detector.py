@@ -24,6 +24,7 @@ class Axis:
     Attributes:
         count: of the frame, binned.
         skip, under, data: clocks, unbinned: ``under`` are read, ``skip`` are not, ``data`` are read.
+        pre_skip: clocks before ``under``, not read.
     """
 
     count: int
@@ -31,12 +32,14 @@ class Axis:
     under: int
     data: int
     binning: int = 1
+    pre_skip: int = 0
 
     def parts(self, size: int, shift: int = 0) -> list[tuple[int, int, int]]:
         """(first of the frame, first clock, number in the frame) of what comes from a detector of so many pixels."""
         found = []
         place = 0
-        for clock, clocks in ((0, self.under), (self.under + self.skip, self.data)):
+        behind = self.pre_skip + self.under + self.skip
+        for clock, clocks in ((self.pre_skip, self.under), (behind, self.data)):
             number = min(clocks // self.binning, self.count - place)
             before = min(number, max(0, -(-(-clock - shift) // self.binning)))
             within = min(number - before, (size - clock - shift) // self.binning - before)
