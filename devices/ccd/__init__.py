@@ -14,6 +14,7 @@ _HOMES = {
     "CcdInstrument": "instrument",
     "CcdTelescope": "telescope",
     "CcdTempcon": "tempcon",
+    "MagellanController": "magellan_controller",
     "SimulatedInstrument": "simulated_instrument",
     "SimulatedTelescope": "telescope",
 }

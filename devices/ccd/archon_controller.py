@@ -5,22 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from devices.ccd.archon_link import ArchonLink
 from devices.ccd.archon_settings import DEFAULT_SENSORS, ArchonSettings
 from devices.ccd.controller import CcdController
 from devices.ccd.controller_link import ControllerLink
+from devices.ccd.endpoint import endpoint
 from devices.ccd.tool import ToolProperties
 from devices.core import Argument, attribute, command, setting
 from devices.core.errors import ConfigurationError
 
-
-def _endpoint(text: str) -> tuple[str, int]:
-    parts = urlsplit(text)
-    if parts.scheme != "tcp" or not parts.hostname or parts.path or parts.query:
-        raise ValueError("it is not of the form tcp://HOST:PORT")
-    return parts.hostname, parts.port or 4242
+PORT = 4242
 
 
 def _sensors(texts: tuple[str, ...]) -> dict[str, str]:
@@ -37,7 +32,7 @@ def _sensors(texts: tuple[str, ...]) -> dict[str, str]:
 class ArchonProperties(ToolProperties):
     """Where an Archon is, and what it is configured with."""
 
-    link: str = setting(doc="tcp://HOST:4242", check=_endpoint)
+    link: str = setting(doc="tcp://HOST:4242", check=lambda text: endpoint(text, PORT))
     configuration: Path = setting(doc="The .acf or .ncf file that a reset loads")
     timeout: float = setting(2.0, doc="How long to wait for one answer, s", limits=(0.05, 60.0))
     power_timeout: float = setting(10.0, doc="How long power may take to come on, s", limits=(0.1, 120.0))
@@ -76,7 +71,7 @@ class ArchonController(CcdController):
 
     def make_link(self) -> ControllerLink:
         given = self.properties
-        host, port = _endpoint(given.link)
+        host, port = endpoint(given.link, PORT)
         return ArchonLink(
             ArchonSettings(
                 host,
