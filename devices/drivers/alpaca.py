@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from devices.core.errors import ProtocolError
 from devices.drivers.alpaca_errors import error_of
-from devices.drivers.alpaca_server import AlpacaServer, Parameter, Progress
-from devices.drivers.image_bytes import decode
+from devices.drivers.alpaca_server import AlpacaServer, Parameter, Progress, check_transaction
+from devices.drivers.image_bytes import ElementType, ImageBytes, decode
 
 #: ``Type`` of a picture that is sent as JSON.
-_JSON_TYPES = {1: np.int16, 2: np.int32, 3: np.float64}
+_JSON_TYPES = {ElementType.INT16: np.int16, ElementType.INT32: np.int32, ElementType.DOUBLE: np.float64}
 
 
 class AlpacaDevice:
@@ -92,26 +92,30 @@ class AlpacaDevice:
 
         ImageBytes are asked for; an old server answers with JSON, which takes a hundred times as long.
         """
-        content, is_image_bytes = await self.server.picture(f"{self.path}/imagearray", progress)
-        if is_image_bytes:
-            return (await asyncio.to_thread(decode, content)).pixels
-        return await asyncio.to_thread(_from_json, content, f"Alpaca {self.server.address}/{self.path}/imagearray")
+        subject = f"Alpaca {self.server.address}/{self.path}/imagearray"
+        content, is_image_bytes, transaction = await self.server.picture(f"{self.path}/imagearray", progress)
+        found = await asyncio.to_thread(decode if is_image_bytes else _from_json, content, subject)
+        check_transaction(found.client_transaction, transaction, subject)
+        return found.pixels
 
     def _wrong(self, member: str, value: object, wanted: str) -> ProtocolError:
         shown = str(value)[:80]
         return ProtocolError(f"Alpaca {self.server.address}/{self.path}/{member} is {shown!r}, not {wanted}")
 
 
-def _from_json(content: bytes | bytearray, subject: str) -> NDArray[Any]:
+def _from_json(content: bytes | bytearray, subject: str) -> ImageBytes:
+    """A picture that came as JSON, turned to (y, x)."""
     try:
         answer = json.loads(content)
         number, text = int(answer["ErrorNumber"]), str(answer.get("ErrorMessage", ""))
+        transaction = int(answer["ClientTransactionID"])
+        element_type = ElementType.INT32 if number else ElementType(answer["Type"])
         # Lists of unequal lengths are a ValueError.
-        turned = np.array(answer["Value"], _JSON_TYPES[answer["Type"]]) if not number else np.zeros(())
+        turned = np.zeros(()) if number else np.array(answer["Value"], _JSON_TYPES[element_type])
     except (ValueError, LookupError, TypeError, OverflowError) as error:
         raise ProtocolError(f"{subject} answers no picture: {bytes(content[:80])!r}: {error}") from error
     if number:
         raise error_of(number, text, subject)
     if turned.ndim not in (2, 3) or not turned.size:
         raise ProtocolError(f"{subject} answers a picture of the shape {turned.shape}")
-    return np.ascontiguousarray(turned.swapaxes(0, 1))
+    return ImageBytes(np.ascontiguousarray(turned.swapaxes(0, 1)), element_type, transaction)

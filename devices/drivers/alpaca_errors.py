@@ -60,7 +60,7 @@ _NUMBERS: Final[tuple[tuple[type[Exception], ErrorNumber], ...]] = (
 )
 
 
-def error_of(number: int, text: str, subject: str = "the Alpaca device") -> DiptychError:
+def error_of(number: int, text: str, subject: str) -> DiptychError:
     """The error that a reply's number and text mean."""
     name = next((each.name for each in ErrorNumber if each == number), ErrorNumber.DRIVER.name)
     return _MEANINGS.get(number, RefusedError)(f"{subject} refused: {text or 'no text'} (0x{number:X} {name})")

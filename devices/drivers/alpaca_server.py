@@ -70,8 +70,8 @@ class AlpacaServer:
         """
         return await self._ask("PUT", path, timeout, parameters)
 
-    async def picture(self, path: str, progress: Progress | None = None) -> tuple[bytearray, bool]:
-        """The bytes of a picture as they came, and whether they are ImageBytes; if not, they are JSON.
+    async def picture(self, path: str, progress: Progress | None = None) -> tuple[bytearray, bool, int]:
+        """The bytes of a picture as they came, whether they are ImageBytes (if not, JSON), the number of the question.
 
         Raises:
             DiptychError: as `get`; errors that stand in the picture itself are for who decodes it.
@@ -83,7 +83,7 @@ class AlpacaServer:
         content, kind = await self._request(
             "GET", path, limit, MOST_PICTURE_BYTES, progress, params=question, headers=headers
         )
-        return content, kind == MEDIA_TYPE
+        return content, kind == MEDIA_TYPE, transaction
 
     async def devices(self) -> list[ConfiguredDevice]:
         """What the server has.
@@ -125,8 +125,7 @@ class AlpacaServer:
             text = str(answer.get("ErrorMessage", ""))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ProtocolError(f"{subject} answers what is not Alpaca's: {bytes(content[:80])!r}") from error
-        if echo != transaction:
-            raise ProtocolError(f"{subject} answers transaction {echo} when asked {transaction}")
+        check_transaction(echo, transaction, subject)
         if number:
             raise error_of(number, text, subject)
         return answer.get("Value")
@@ -167,3 +166,9 @@ class AlpacaServer:
             text = content[:200].decode(errors="replace")
             raise RefusedError(f"{subject} answers HTTP {status}: {text}")
         return content, kind
+
+
+def check_transaction(echo: int, transaction: int, subject: str) -> None:
+    """Refuse the answer to another question."""
+    if echo != transaction:
+        raise ProtocolError(f"{subject} answers transaction {echo} when asked {transaction}")

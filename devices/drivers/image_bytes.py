@@ -116,8 +116,11 @@ def encode_error(number: int, text: str, client_transaction: int = 0, server_tra
     return _HEADER.pack(*words) + text.encode()
 
 
-def decode(content: bytes | bytearray | memoryview) -> ImageBytes:
+def decode(content: bytes | bytearray | memoryview, subject: str = "the camera") -> ImageBytes:
     """The picture in a reply; copied once.
+
+    Args:
+        subject: who refuses, in errors.
 
     Raises:
         ProtocolError: it is no such reply, or it has fewer or more pixels than its header says.
@@ -131,7 +134,7 @@ def decode(content: bytes | bytearray | memoryview) -> ImageBytes:
     if not _HEADER.size <= start <= len(content):
         raise ProtocolError(f"ImageBytes begin their data at {start}, outside [{_HEADER.size}, {len(content)}] bytes")
     if error:
-        raise error_of(error, bytes(content[start:]).decode(errors="replace"))
+        raise error_of(error, bytes(content[start:]).decode(errors="replace"), subject)
     try:
         element_type, dtype = ElementType(element), _DTYPES[ElementType(transmitted)]
     except ValueError:

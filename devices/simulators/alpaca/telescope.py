@@ -32,28 +32,20 @@ class SimulatedTelescope(Member):
         self._declination = Motion(settings.latitude, speed)
         self._tracking, self._parked = False, False
         self._target: list[float | None] = [None, None]
-        yes = (
-            *("canfindhome", "canpark", "cansettracking", "canslewasync", "cansync", "canunpark", "canslewaltazasync"),
-        )
-        no = (
-            *(
-                "canslew",
-                "canslewaltaz",
-                "canpulseguide",
-                "cansetdeclinationrate",
-                "cansetguiderates",
-                "cansetpark",
-                "cansetpierside",
-            ),
-            *("cansetrightascensionrate", "cansyncaltaz", "doesrefraction", "ispulseguiding"),
+        can = ("findhome", "park", "settracking", "slewasync", "sync", "unpark", "slewaltazasync")
+        cannot = (
+            *("slew", "slewaltaz", "pulseguide", "setdeclinationrate", "setguiderates", "setpark", "setpierside"),
+            *("setrightascensionrate", "syncaltaz"),
         )
         self.absent = COMMANDS | {
             *("destinationsideofpier", "guideratedeclination", "guideraterightascension", "moveaxis", "pulseguide"),
             *("setpark", "slewtoaltaz", "slewtocoordinates", "slewtotarget", "synctoaltaz", "synctotarget"),
         }
         self.constants = {
-            **dict.fromkeys(yes, True),
-            **dict.fromkeys(no, False),
+            **{f"can{word}": True for word in can},
+            **{f"can{word}": False for word in cannot},
+            "doesrefraction": False,
+            "ispulseguiding": False,
             "alignmentmode": 1,
             "equatorialsystem": 1,
             "aperturearea": 0.8,
