@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from devices.drivers.alpaca_discovery import answer_of
 from devices.drivers.alpaca_errors import ErrorNumber
-from devices.drivers.image_bytes import MEDIA_TYPE, encode, encode_error
+from devices.drivers.image_bytes import MEDIA_TYPE, encode
 from devices.simulators.alpaca.camera import SimulatedCamera
 from devices.simulators.alpaca.dome import SimulatedDome
 from devices.simulators.alpaca.filter_wheel import SimulatedFilterWheel
@@ -144,8 +144,6 @@ class AlpacaSimulator:
             number, text = 0, ""
         except Refused as error:
             value, number, text = None, error.number, str(error)
-            if member in PICTURES and self._wants_bytes(request):
-                return encode_error(number, text, client, transaction), MEDIA_TYPE
         answer: dict[str, object] = {} if value is None else {"Value": value}
         answer |= {"ClientTransactionID": client, "ServerTransactionID": transaction}
         answer |= {"ErrorNumber": int(number), "ErrorMessage": text}
