@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from devices.ccd.archon_controller import ArchonController
 from devices.ccd.controller import CcdController
+from devices.ccd.magellan_controller import MagellanController
 from devices.simulators.archon import ArchonSimulator
+from devices.simulators.magellan import MagellanSimulator
 from tests.ccd.camera import Camera, camera
 
 Options = Mapping[str, Any]
@@ -199,6 +201,23 @@ def _archon(port: int) -> CcdController:
     )
 
 
+def _magellan(port: int) -> CcdController:
+    return MagellanController(
+        "ccd/1/controller",
+        {
+            "link": f"tcp://127.0.0.1:{port}",
+            "timing_file": str(Path(__file__).parents[2] / "dbconfig" / "ccd" / "magellan.s"),
+            "timeout": "1.0",
+            "frame_timeout": "1.5",
+            "interface_seconds": "0.05",
+            "upload_seconds": "0.0",
+            "shutter_seconds": "0.0",
+            "pauses": "true",
+            "reads_early": "true",
+        },
+    )
+
+
 ARCHON = Make(
     "Archon",
     ArchonSimulator,
@@ -214,4 +233,26 @@ ARCHON = Make(
     overscan=8,
 )
 
-MAKES = [ARCHON]
+MAGELLAN = Make(
+    "Magellan",
+    MagellanSimulator,
+    _magellan,
+    # Two amplifiers side by side: 60 columns each behind a prescan of 16.
+    detector='{"format": [120, 16, 16, 8, 80, 0, 0, 0, 0], "focalplane": [1, 1, 2, 1, [0, 1]]}',
+    options={
+        "columns": 120,
+        "rows": 80,
+        "amplifiers": 2,
+        "pixel_rate_hz": 1e6,
+        "sweep_s": 0.0,
+        "dsp_reset_s": 0.02,
+    },
+    flat={"scene": "flat", "flat_e_s": 10_000.0, "gain_e_adu": 1.5},
+    flat_adu_s=10_000.0 / 1.5,
+    stars={"scene": "stars", "stars_per_mpix": 10_000.0, "sky_e_s": 20.0},
+    slow={"pixel_rate_hz": 2e3},
+    controlr="Magellan",
+    overscan=8,
+)
+
+MAKES = [ARCHON, MAGELLAN]
