@@ -6,13 +6,13 @@ import asyncio
 from typing import Annotated, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from devices.ccd.tool import CcdTool
 from devices.core import Argument, attribute, command
 from devices.core.errors import NotAllowedError, RangeError, reason
 from devices.pipelines.ccd.ccd_image import CcdImage
-from devices.pipelines.ccd.deinterlace import assembled
+from devices.pipelines.ccd.deinterlace import assembled, assembled_shape
+from devices.pipelines.ccd.picture import picked, region_statistics
 
 #: The larger side of the picture that is published, pixels.
 SHOWN: Final = 512
@@ -57,7 +57,7 @@ class CcdDisplay(CcdTool):
             raise RangeError(f"region has {numbers.size} numbers, 4 are expected")
         self.region.publish(numbers)
         if self._image is not None:
-            await self._measure(await _picture(self._image))
+            await self._measure(self._image)
 
     def offer(self, image: CcdImage) -> None:
         """Show an image soon; one that comes before it is shown takes its place. No exposure waits for eyes."""
@@ -84,29 +84,31 @@ class CcdDisplay(CcdTool):
         """Show an image from now on."""
         # The image only: its picture would be a second one in memory.
         self._image = image
-        picture = await _picture(image)
-        step = max(1, -(-max(picture.shape) // SHOWN))
-        self.columns.publish(picture.shape[1])
-        self.rows.publish(picture.shape[0])
+        rows, columns = assembled_shape(image.geometry)
+        step = max(1, -(-max(rows, columns) // SHOWN))
+        self.columns.publish(columns)
+        self.rows.publish(rows)
         self.step.publish(step)
-        await self._measure(picture)
+        await self._measure(image)
         if self.publishes_full.value:
-            self.full_image.publish(picture)
-        self.image.publish(picture[::step, ::step])
+            await self._publish_full(image)
+        parts = range(0, columns, step), range(0, rows, step)
+        self.image.publish(await asyncio.to_thread(picked, image.amps, image.geometry, *parts))
 
-    async def _measure(self, picture: NDArray[Any]) -> None:
+    async def _measure(self, image: CcdImage) -> None:
         first_col, last_col, first_row, last_row = self.region.value.tolist()
-        part = picture[max(first_row - 1, 0) : last_row or None, max(first_col - 1, 0) : last_col or None]
-        if not part.size:
+        rows, columns = assembled_shape(image.geometry)
+        region = (
+            range(columns)[max(first_col - 1, 0) : last_col or None],
+            range(rows)[max(first_row - 1, 0) : last_row or None],
+        )
+        if not all(region):
             for live in (self.mean, self.median, self.standard_deviation, self.minimum, self.maximum):
                 live.publish_invalid("the region lies outside the image")
             return
-        mean, median, deviation, low, high = await asyncio.to_thread(statistics, part)
-        self.mean.publish(mean)
-        self.median.publish(median)
-        self.standard_deviation.publish(deviation)
-        self.minimum.publish(low)
-        self.maximum.publish(high)
+        found = await asyncio.to_thread(region_statistics, image.amps, image.geometry, *region)
+        for name, value in found._asdict().items():
+            self.attributes[name].publish(value)
 
     @command()
     async def set_region(self, first_col: Pixel, last_col: Pixel, first_row: Pixel, last_row: Pixel) -> None:
@@ -118,25 +120,9 @@ class CcdDisplay(CcdTool):
         """Publish all pixels of the last image, once."""
         if self._image is None:
             raise NotAllowedError("there is no image yet")
-        self.full_image.publish(await _picture(self._image))
+        await self._publish_full(self._image)
 
-
-async def _picture(image: CcdImage) -> NDArray[Any]:
-    return await asyncio.to_thread(assembled, image.amps, image.geometry)
-
-
-def statistics(part: NDArray[Any]) -> tuple[float, float, float, float, float]:
-    """Mean, median, standard deviation, least and greatest pixel; of at most a million pixels, evenly spread.
-
-    Args:
-        part: (y, x), adu.
-    """
-    step = max(1, int(np.sqrt(part.size / 1e6)))
-    sample = part[::step, ::step]
-    return (
-        float(sample.mean()),
-        float(np.median(sample)),
-        float(sample.std()),
-        float(part.min()),
-        float(part.max()),
-    )
+    async def _publish_full(self, image: CcdImage) -> None:
+        picture = np.empty(assembled_shape(image.geometry), np.uint32)
+        await asyncio.to_thread(assembled, image.amps, image.geometry, out=picture)
+        self.full_image.publish(picture, copy=False)

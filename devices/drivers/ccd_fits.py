@@ -22,7 +22,7 @@ from devices.pipelines.ccd.deinterlace import assemble_rows, assembled, assemble
 Kind = Literal["FITS", "MEF", "BIN", "ASM"]
 KINDS: Final[tuple[Kind, ...]] = ("FITS", "MEF", "BIN", "ASM")
 #: Rows of a picture that are put together at once.
-_BAND_BYTES: Final = 1 << 20
+_BAND_BYTES: Final = 1 << 18
 
 
 def write_image(

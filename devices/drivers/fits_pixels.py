@@ -14,7 +14,7 @@ from devices.drivers.new_file import NewFile
 from devices.pipelines.ccd.ccd_image import Card
 
 #: What is converted before it is written: it stays in the second cache.
-CHUNK_BYTES: Final = 1 << 20
+CHUNK_BYTES: Final = 1 << 17
 
 
 def type_cards(dtype: np.dtype[Any]) -> tuple[Card, list[Card]]:
