@@ -21,6 +21,7 @@ log = logging.getLogger("diptych.native")
 #: Kind of service -> what makes one for a device from its options.
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "alpaca": "servers.alpaca.hosted:alpaca",
         "axis": "servers.axis.hosted:axis",
         "azcam": "servers.azcam.hosted:azcam",
         "daqdata": "servers.daqdata.hosted:daqdata",
