@@ -88,6 +88,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "ccd_images": _module("ccd_images"),
     "ccd_exposure": _module("ccd_exposure"),
     "azcam_server": _module("azcam_server"),
+    "alpaca": _module("alpaca"),
     "dcss": _module("dcss"),
     "loop_detection": _module("loop_detection"),
     "loop_dhs": _module("loop_dhs"),
