@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Final
 
 from devices.ccd.header import Entry, Value
+from devices.ccd.lx200_mount import Lx200Mount
 from devices.ccd.mount import Mount, Pointing
 from devices.ccd.simulated_mount import SimulatedMount
 from devices.ccd.telescope_header import telescope_entries
@@ -82,7 +83,7 @@ class CcdTelescope(CcdTool):
             return SimulatedMount(model, rest)
         if not given.link:
             raise ConfigurationError(self.name, [f"mount = {given.mount} needs the property link"])
-        raise ConfigurationError(self.name, [f"mount = {given.mount} is not known"])
+        return Lx200Mount(given.link, given.equinox, given.guide_rate)
 
     async def connect(self) -> None:
         self.mount_identity.publish(await self.mount.connect())
