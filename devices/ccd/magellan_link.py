@@ -14,7 +14,7 @@ from devices.ccd.controller_link import Capabilities, ControllerLink, Layout, Pi
 from devices.ccd.frame_memory import FrameMemory
 from devices.ccd.magellan_exposure import MagellanExposure
 from devices.ccd.magellan_settings import MagellanSettings
-from devices.core.errors import NotAllowedError, ProtocolError, RangeError, RefusedError
+from devices.core.errors import NotAllowedError, NotConnectedError, ProtocolError, RangeError, RefusedError
 from devices.drivers.controller_server import ControllerServer
 from devices.drivers.magellan_commands import (
     BOARD,
@@ -119,7 +119,12 @@ class MagellanLink(ControllerLink):
         self._exposure = MagellanExposure(seconds, opens_shutter, lambda: self.set_shutter(False))
 
     async def remaining(self) -> float:
-        return 0.0 if self._exposure is None else self._exposure.remaining
+        if self._exposure is None:
+            return 0.0
+        # Nothing is asked of the server meanwhile; that it is gone shall not be found out at the end of an hour.
+        if not self.server.connected:
+            raise NotConnectedError(f"{self.server.url}: the server is gone in the middle of an integration")
+        return self._exposure.remaining
 
     async def pause(self) -> None:
         exposure = self._running

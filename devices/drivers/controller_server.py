@@ -50,7 +50,8 @@ class ControllerServer:
 
     @property
     def connected(self) -> bool:
-        return self._reader is not None and not self._reader.at_eof()
+        reader = self._reader
+        return reader is not None and not reader.at_eof() and reader.exception() is None
 
     async def connect(self) -> None:
         """Open the connection; one that is open is closed first.
@@ -105,8 +106,13 @@ class ControllerServer:
         """Bring a file to the server; its name there, for LoadFile and `delete`."""
         async with self._lock:
             await self._settle(timeout)
-            await self._one("UploadFile", f"cmd UploadFile {len(data)}\n".encode("ascii"), timeout)
-            name = await self._one("UploadFile: the file", data, timeout)
+            try:
+                await self._one("UploadFile", f"cmd UploadFile {len(data)}\n".encode("ascii"), timeout)
+                name = await self._one("UploadFile: the file", data, timeout)
+            except asyncio.CancelledError:
+                # The server counts bytes: it would take the next commands for the file.
+                await self.close()
+                raise
         if not name:
             raise self._wrong("UploadFile", "OK", "the name of the file")
         return name

@@ -292,6 +292,18 @@ def test_a_server_that_is_mute_gone_or_without_a_controller_is_told_apart() -> N
     using(test, link={"timeout": 0.2, "flush_timeout": 0.2})
 
 
+def test_a_server_that_goes_in_the_middle_of_a_dark_is_missed_at_once() -> None:
+    async def test(simulator: MagellanSimulator, link: MagellanLink) -> None:
+        await link.start_exposure(3600.0, False)
+        assert await link.remaining() > 3500.0
+        simulator.drop_connections()
+        await until(lambda: not link.server.connected, "the loss is seen")
+        with pytest.raises(NotConnectedError, match="gone in the middle of an integration"):
+            await link.remaining()
+
+    using(test)
+
+
 def test_a_pattern_of_the_fpga_comes_pixel_by_pixel() -> None:
     async def test(simulator: MagellanSimulator, link: MagellanLink) -> None:
         pixels = await link.test_pattern(Pattern.RAMP)
