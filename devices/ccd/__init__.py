@@ -7,6 +7,9 @@ from typing import Any
 
 #: Imported by who serves them: who talks to a controller needs neither numba nor headers.
 _HOMES = {
+    "AlpacaController": "alpaca_controller",
+    "AlpacaInstrument": "alpaca_instrument",
+    "ArcController": "arc_controller",
     "ArchonController": "archon_controller",
     "CcdController": "controller",
     "CcdDisplay": "display",
