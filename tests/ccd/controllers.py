@@ -18,9 +18,13 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from devices.ccd.alpaca_controller import AlpacaController
+from devices.ccd.arc_controller import ArcController
 from devices.ccd.archon_controller import ArchonController
 from devices.ccd.controller import CcdController
 from devices.ccd.magellan_controller import MagellanController
+from devices.simulators.alpaca import AlpacaSimulator
+from devices.simulators.arc import ArcSimulator
 from devices.simulators.archon import ArchonSimulator
 from devices.simulators.magellan import MagellanSimulator
 from tests.ccd.camera import Camera, camera
@@ -201,6 +205,22 @@ def _archon(port: int) -> CcdController:
     )
 
 
+def _arc(port: int) -> CcdController:
+    programs = Path(__file__).parents[2] / "dbconfig" / "ccd"
+    return ArcController(
+        "ccd/1/controller",
+        {
+            "link": f"tcp://127.0.0.1:{port}",
+            "utility_board": "gen3",
+            "timing_file": str(programs / "arc-timing.lod"),
+            "utility_file": str(programs / "arc-utility.lod"),
+            "timeout": "1.0",
+            "frame_timeout": "1.5",
+            "power_timeout": "0.5",
+        },
+    )
+
+
 def _magellan(port: int) -> CcdController:
     return MagellanController(
         "ccd/1/controller",
@@ -215,6 +235,12 @@ def _magellan(port: int) -> CcdController:
             "pauses": "true",
             "reads_early": "true",
         },
+    )
+
+
+def _alpaca(port: int) -> CcdController:
+    return AlpacaController(
+        "ccd/1/controller", {"link": f"http://127.0.0.1:{port}", "timeout": "1.0", "frame_timeout": "1.5"}
     )
 
 
@@ -255,4 +281,42 @@ MAGELLAN = Make(
     overscan=8,
 )
 
-MAKES = [ARCHON, MAGELLAN]
+ARC = Make(
+    "ARC",
+    ArcSimulator,
+    _arc,
+    # Four amplifiers around a detector of 120 x 80, which see light behind 16 columns of prescan.
+    detector='{"format": [120, 16, 16, 8, 80, 0, 0, 0, 0], "focalplane": [1, 1, 2, 2, [0, 1, 2, 3]]}',
+    options={"columns": 120, "rows": 80, "pixel_rate_hz": 1e6, "sweep_s": 0.0},
+    flat={"scene": "flat", "flat_e_s": 10_000.0, "gain_e_adu": 1.5},
+    flat_adu_s=10_000.0 / 1.5,
+    stars={"scene": "stars", "stars_per_mpix": 10_000.0, "sky_e_s": 20.0},
+    slow={"pixel_rate_hz": 1e3},
+    controlr="ARC gen3",
+    overscan=8,
+)
+
+ALPACA = Make(
+    "Alpaca",
+    AlpacaSimulator,
+    _alpaca,
+    # One picture, read from the right: a camera that shows itself as a mirror does.
+    detector='{"format": [120, 0, 0, 0, 80, 0, 0, 0, 0], "focalplane": [1, 1, 1, 1, [1]]}',
+    options={
+        "columns": 120,
+        "rows": 80,
+        "pixel_rate_hz": 1e7,
+        "shortest_s": 0.0,
+        "most_binning": 40,
+        "bias_adu": 0.0,
+        "dark_e_s": 0.0,
+    },
+    flat={"scene": "flat", "flat_e_s": 10_000.0, "gain_e_adu": 1.5},
+    flat_adu_s=10_000.0 / 1.5,
+    stars={"scene": "stars", "stars_per_mpix": 10_000.0, "sky_e_s": 20.0},
+    slow={"pixel_rate_hz": 4e3},
+    controlr="Alpaca",
+    pauses=False,
+)
+
+MAKES = [ARCHON, MAGELLAN, ARC, ALPACA]

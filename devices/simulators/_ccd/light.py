@@ -27,19 +27,20 @@ class Light:
         self._seconds = 0.0
         self._since = time.monotonic() if self.open else None
 
-    def integrate(self, on: bool) -> None:
+    def integrate(self, on: bool, late_s: float = 0.0) -> None:
+        """A shutter that ought to have been shut before is counted as if it had been."""
         self.integrating = on
-        self._moved()
+        self._moved(late_s)
 
     def force(self, is_open: bool | None) -> None:
         self.forced = is_open
         self._moved()
 
-    def _moved(self) -> None:
+    def _moved(self, late_s: float = 0.0) -> None:
         if self.open and self._since is None:
             self._since = time.monotonic()
         elif not self.open and self._since is not None:
-            self._seconds = self.seconds
+            self._seconds = max(0.0, self.seconds - late_s)
             self._since = None
 
 

@@ -73,10 +73,10 @@ class ServedCamera:
         return min(elapsed, self.exposure_s)
 
     def begin(self) -> None:
-        """Begin to integrate."""
-        self.stop()
-        self._elapsed = 0.0
-        self.light.clear()
+        """Begin to integrate; what is on the detector stays there."""
+        self._end_reading()
+        self.hold()
+        self._collect()
         self.go_on()
 
     def go_on(self) -> None:
@@ -99,27 +99,34 @@ class ServedCamera:
         if self._shut is not None:
             self._shut.cancel()
             self._shut = None
+        late_s = 0.0
         if self._since is not None:
+            late_s = max(0.0, self._elapsed + time.monotonic() - self._since - self.exposure_s)
             self._elapsed = self.elapsed_s
             self._since = None
-        self.light.integrate(False)
+        self.light.integrate(False, late_s)
 
     def stop(self) -> None:
         """End integration and read-out; what was collected stays for nobody."""
         self.hold()
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
+        self._end_reading()
+        self._collect()
         self._exposure = Exposure()
 
     def clear(self) -> None:
         """The detector is empty."""
+        self._collect()
         self._exposure = Exposure()
         self.clears += 1
 
     def shift(self, rows: int) -> None:
         self._collect()
         self._exposure.shifted_rows += rows
+
+    def _end_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+        self._reading = None
 
     def _collect(self) -> None:
         """What came since the last time belongs to the exposure."""

@@ -214,6 +214,8 @@ class ArcController(SimulatedController):
 
     async def _move_shutter(self, is_open: bool, arguments: list[int]) -> None:
         self.camera.light.force(True if is_open else None)
+        if not is_open:
+            self.camera.light.integrate(False)
 
     async def _idle(self, on: bool, arguments: list[int]) -> None:
         self.idling = on
