@@ -62,6 +62,7 @@ class FocusRun:
                         last = index == self._steps - 1
                         await self._scene.controller.shift(self._shift * (2 if last else 1))
                         await tool.put("focus", position)
+                        await tool.at_rest()
                     positions.append(position)
                     run.report(90.0 * index / self._steps, f"exposure {index + 1} of {self._steps}")
                     await engine.integrate()

@@ -55,8 +55,7 @@ class CcdInstrument(CcdTool):
 
     @filter.write
     async def write_filter(self, name: str) -> None:
-        known = self.filters.value
-        found = _of_wheel(name, known)
+        found = self.filter_named(name)
         await self.move_filter(found)
         self.filter.publish(found)
         self._show_wheels()
@@ -95,6 +94,14 @@ class CcdInstrument(CcdTool):
     async def move_shutter(self, is_open: bool) -> None:
         """Open or shut its own shutter."""
         raise NotAllowedError(f"{self.name} has no shutter")
+
+    def filter_named(self, name: str, wheel: int = 0) -> str:
+        """The filter of a wheel by its name, upper or lower case.
+
+        Raises:
+            RangeError: there is none.
+        """
+        return _of_wheel(name, self._filters_of(wheel))
 
     def show_wheel(self, wheel: int, filters: Sequence[str], chosen: str) -> None:
         """What filters a wheel has, and which is in the beam; 0 is that of the attributes."""
@@ -164,7 +171,7 @@ class CcdInstrument(CcdTool):
     @command(group="Filters")
     async def set_filter(self, filter: Annotated[str, Argument(text_limit=200)], wheel: Wheel = 0) -> None:
         """Bring a filter of a wheel into the beam."""
-        found = _of_wheel(filter, self._filters_of(wheel))
+        found = self.filter_named(filter, wheel)
         if wheel == 0:
             await self.put("filter", found)
             return

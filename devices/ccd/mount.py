@@ -67,5 +67,9 @@ class Mount(ABC):
         raise NotAllowedError("this mount has no focus")
 
     async def move_focus(self, position: float) -> None:
-        """Move the focus; returns when it is there."""
+        """Begin to move the focus; it may be there already when this returns."""
         raise NotAllowedError("this mount has no focus")
+
+    async def is_focusing(self) -> bool:
+        """Ask whether the focus moves."""
+        return False

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Annotated, Final
 
+from devices.ccd.alpaca_mount import AlpacaMount
 from devices.ccd.header import Entry, Value
 from devices.ccd.lx200_mount import Lx200Mount
 from devices.ccd.mount import Mount, Pointing
@@ -15,7 +17,7 @@ from devices.ccd.telescope_header import telescope_entries
 from devices.ccd.telescope_properties import TelescopeProperties
 from devices.ccd.tool import CcdTool, settle
 from devices.core import Argument, Deadband, DeviceState, Operation, attribute, command, operation
-from devices.core.errors import ConfigurationError, NotAllowedError, RangeError, TimeoutError
+from devices.core.errors import BadValueError, ConfigurationError, NotAllowedError, RangeError, TimeoutError
 from devices.pipelines.ccd.sky_place import SkyPlace, offset_from, seen_from, separation_deg
 from devices.simulators._alt_az import AltAzMount
 
@@ -83,6 +85,11 @@ class CcdTelescope(CcdTool):
             return SimulatedMount(model, rest)
         if not given.link:
             raise ConfigurationError(self.name, [f"mount = {given.mount} needs the property link"])
+        if given.mount == "alpaca":
+            try:
+                return AlpacaMount(given.link, given.focuser)
+            except BadValueError as error:
+                raise ConfigurationError(self.name, [str(error)]) from error
         return Lx200Mount(given.link, given.equinox, given.guide_rate)
 
     async def connect(self) -> None:
@@ -204,12 +211,18 @@ class CcdTelescope(CcdTool):
 
     @focus.write
     async def write_focus(self, position: float) -> None:
-        await self.move_focus(position)
-        self.focus.publish(position)
-
-    async def move_focus(self, position: float) -> None:
-        """Move the focus; returns when it is there."""
         await self.mount.move_focus(position)
+        await self.rests_soon()
+        self.focus.publish(await self.mount.focus())
+
+    async def is_moving(self) -> bool:
+        """Ask whether the focus moves; a slew is no reason to keep a dark waiting."""
+        return await self.mount.is_focusing()
+
+    async def exposure_start(self) -> None:
+        # One that is away ends no exposure; the header tells.
+        with contextlib.suppress(ConnectionError):
+            await self.at_rest()
 
     async def _arrive(self, run: Operation) -> None:
         """Wait until it does not slew any more; whatever ends the wait before, stops the mount."""
@@ -260,7 +273,7 @@ class CcdTelescope(CcdTool):
         self.tracking.publish_setpoint(False)
         await self._arrive(run)
 
-    @command(group="Pointing")
+    @command(stops=True, group="Pointing")
     async def halt(self) -> None:
         """Stop a slew."""
         await self.mount.stop()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +12,16 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from devices.ccd.header import Entry, Header, Value, typed
 from devices.core import Argument, Device, LiveAttribute, Operation, Properties, attribute, command, operation, setting
-from devices.core.errors import BadValueError, ConfigurationError
+from devices.core.errors import BadValueError, ConfigurationError, TimeoutError
 from devices.drivers.allowed_folders import AllowedFolders
 
 T = TypeVar("T")
 #: A template file is a page of text, bytes.
 MOST_TEMPLATE = 1_000_000
+#: A filter wheel or focuser that moves longer has failed, s.
+LONGEST_MOTION = 120.0
+#: A put waits so long for a motion: the framework ends it at 2.5 s.
+SHORT_MOTION = 1.5
 Keyword = Annotated[str, Argument(text_limit=40, doc="Upper or lower case")]
 
 
@@ -79,6 +85,27 @@ class CcdTool(Device):
 
     async def exposure_finish(self) -> None:
         """An exposure has ended, well or not."""
+
+    async def is_moving(self) -> bool:
+        """Ask whether something that an image would show still moves."""
+        return False
+
+    async def at_rest(self, seconds: float = LONGEST_MOTION) -> None:
+        """Wait until nothing moves.
+
+        Raises:
+            TimeoutError: it does not come to rest within `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        while await self.is_moving():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.name} is not at rest within {seconds:g} s")
+            await asyncio.sleep(0.05)
+
+    async def rests_soon(self) -> None:
+        """Wait for a motion for as long as a put may take; a longer one goes on, and its read-back tells."""
+        with contextlib.suppress(TimeoutError):
+            await self.at_rest(SHORT_MOTION)
 
     def show_header(self) -> None:
         """Publish the keywords."""
