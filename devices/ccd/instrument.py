@@ -33,6 +33,8 @@ class CcdInstrument(CcdTool):
     shutter_open = attribute(bool, initial=False, doc="Whether its own shutter is open")
     pressures = attribute(float, shape=(8,), unit="Torr", precision=9, doc="Of each gauge")
     pressure_ids = attribute(int, shape=(8,), initial=(), doc="Numbers of the gauges")
+    temperatures = attribute(float, shape=(8,), unit="degC", precision=2, doc="Of each thermometer")
+    temperature_names = attribute(str, shape=(8,), initial=(), doc="What each thermometer measures")
     currents = attribute(float, shape=(8,), unit="A", precision=12, doc="Of each photodiode")
     current_ids = attribute(int, shape=(8,), initial=(), doc="Numbers of the photodiodes")
     power = attribute(float, unit="W", precision=9, doc="Of the light at this wavelength")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +42,7 @@ class SimulatedInstrument(CcdInstrument):
         self.filters.publish(given.filters)
         self.pressure_ids.publish(np.arange(2))
         self.current_ids.publish(np.arange(2))
+        self.temperature_names.publish(("bench", "lamp house"))
         self._torr = np.array([2.5e-6, 4.1e-7])
         self.all_comps.publish(given.lamps)
         self.add_poll(self.poll_light, 1.0, "light")
@@ -53,7 +56,10 @@ class SimulatedInstrument(CcdInstrument):
                 self.show_wheel(wheel, filters, filters[0])
 
     async def poll_light(self) -> None:
-        """Gauges and photodiodes: a lamp of 5500 K seen through a monochromator."""
+        """Thermometers, gauges and photodiodes: a lamp of 5500 K seen through a monochromator."""
+        # The bench follows the dome, a day's wave of 3 degrees; the lamp house is warm while a lamp burns.
+        dome = 12.0 + 3.0 * math.sin(2.0 * math.pi * time.time() / 86400.0)
+        self.temperatures.publish(np.array([dome, dome + (25.0 if self.comps_burn.value else 0.5)]))
         um = self.wavelength.value / 1000.0
         power = 1e-6 * (0.55 / um) ** 5 * np.expm1(14388.0 / (0.55 * 5500.0)) / np.expm1(14388.0 / (um * 5500.0))
         self.power.publish(float(power))
@@ -67,6 +73,9 @@ class SimulatedInstrument(CcdInstrument):
             "WAVLNGTH": (self.wavelength.value, "[nm] wavelength"),
             "INSTFOC": (self.focus.value, "focus of the instrument"),
         }
+        held = self.temperatures.reading.value
+        for index, celsius in enumerate(() if held is None else held.tolist(), 1):
+            found[f"INSTTMP{index}"] = (round(celsius, 2), f"[degC] {self.temperature_names.value[index - 1]}")
         for wheel, name in sorted(self.other_filters.items()):
             found[f"FILTER{wheel + 1}"] = (name, f"filter of wheel {wheel} in the beam")
         return found

@@ -134,6 +134,11 @@ def test_the_simulated_instrument_is_where_it_was_put() -> None:
             await instrument.run("set_comps", {"names": ["thar", "HENEAR"]})
             await instrument.run("comps_on")
             assert (instrument.active_comps.value, instrument.comps_burn.value) == (("ThAr", "HeNeAr"), True)
+            await until(lambda: instrument.temperatures.value[1] > 30.0, "the lamp house is warm")
+            assert instrument.temperature_names.value == ("bench", "lamp house")
+            assert 9.0 <= instrument.temperatures.value[0] <= 15.0
+            await instrument.run("update_header")
+            assert instrument.header.get("INSTTMP2").comment == "[degC] lamp house"
             with pytest.raises(RangeError, match="comps = neon"):
                 await instrument.run("set_comps", {"names": ["neon"]})
 
