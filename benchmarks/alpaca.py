@@ -1,7 +1,7 @@
 """A picture of 4096 x 4096 px of 16 bits from the Alpaca server of a camera, beside the same bytes from a plain one.
 
-The camera, with a controller that reads out at once, runs in a process of its own, and both servers with it. Each picture
-is of a new exposure: what is timed begins when the camera says that it is ready, and ends with its last byte.
+The camera, with a controller that reads out at once, runs in a process of its own, and both servers with it. Each
+picture is of a new exposure: what is timed begins when the camera says that it is ready, and ends with its last byte.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _expose(host: str, port: int) -> None:
     time.sleep(0.5)  # quick look and display have ended by then
 
 
-# The camera ------------------------------------------------------------------------------------------------------------
+# The camera ---------------------------------------------------------------------------------------------------------
 
 
 class Link(ControllerLink):
@@ -176,7 +176,7 @@ async def _serve(ready: Callable[[Any], None], folder: Path) -> None:
         device.peers = peers
         peers.add(device)
         await device.start()
-    while not (controller.connected and exposure.connected):
+    while not (controller.connected and exposure.connected):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     await exposure.put("save_file", False)
     await exposure.put("looks_at_images", False)

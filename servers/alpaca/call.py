@@ -58,11 +58,12 @@ async def read_call(request: web.Request) -> Call:
         if request.can_read_body and request.content_type not in (_FORM, "application/octet-stream"):
             raise BadRequest(f"a form is expected ({_FORM}), not {request.content_type}")
         parameters = {key: str(value) for key, value in (await request.post()).items()}
-        names = ("ClientID", "ClientTransactionID")
     else:
         parameters = {key.casefold(): value for key, value in request.query.items()}
-        names = ("clientid", "clienttransactionid")
-    client, transaction = (_number(name, parameters.get(name, "0")) for name in names)
+    client, transaction = (
+        _number(name, parameters.get(name if is_put else name.casefold(), "0"))
+        for name in ("ClientID", "ClientTransactionID")
+    )
     return Call(client, transaction, parameters, is_put)
 
 
