@@ -85,6 +85,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "daq_decode": _module("daq_decode"),
     "correlator_ingest": _module("correlator_ingest"),
     "ccd_archon": _module("ccd_archon"),
+    "ccd_controllers": _module("ccd_controllers"),
     "ccd_images": _module("ccd_images"),
     "ccd_exposure": _module("ccd_exposure"),
     "azcam_server": _module("azcam_server"),

@@ -19,7 +19,7 @@ def test_a_count_is_a_voltage_of_the_sensor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kelvin", "volt"), [(77.35, 1.027594), (150.0, 0.889114), (273.0, 0.621141), (300.0, 0.559639)]
+    ("kelvin", "volt"), [(77.35, 1.027594), (150.0, 0.889114), (273.15, 0.621141), (300.0, 0.559639)]
 )
 def test_a_dt670_has_lake_shores_voltages(kelvin: float, volt: float) -> None:
     count = 2048 + volt * 2 * 4096 / 6
