@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Mapping
 from typing import Annotated, Final
@@ -27,8 +28,8 @@ WATCH_PERIOD: Final = 0.1
 #: A mount this near to what was asked for still aims there: its own coordinates are coarse, deg.
 AIMED: Final = 60.0 / 3600.0
 #: Beyond it the tangent plane is no good any more, arcsec.
-LARGEST_OFFSET: Final = 36_000.0
-Arcsec = Annotated[float, Argument(unit="arcsec", limits=(-LARGEST_OFFSET, LARGEST_OFFSET))]
+LARGEST_OFFSET: Final = 7200.0
+Arcsec = Annotated[float, Argument(unit="arcsec")]
 Moving = Deadband(absolute=0.001, period=10.0)
 
 
@@ -257,6 +258,8 @@ class CcdTelescope(CcdTool):
     @operation(group="Pointing")
     async def offset(self, run: Operation, east: Arcsec = 0.0, north: Arcsec = 0.0) -> None:
         """Move by so much on the sky; over when it is there."""
+        if not math.hypot(east, north) <= LARGEST_OFFSET:
+            raise RangeError(f"offset = {east:g}, {north:g} arcsec is longer than {LARGEST_OFFSET:g} arcsec")
         aim = self.aim
         target = offset_from(*aim, east, north)
         self.check_place(*target)

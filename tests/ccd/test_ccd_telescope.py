@@ -93,6 +93,8 @@ def test_an_offset_moves_on_the_sky_and_adds_up() -> None:
             assert (there[0] - hours) * 15.0 * 3600.0 > 100.0  # 60 arcsec over the cosine of the declination
             keywords = await telescope.entries()
             assert (keywords["RAOFFST"][0], keywords["DECOFFST"][0]) == (60.0, -30.0)  # type: ignore[index]
+            far = await telescope.run("offset", {"east": 7000.0, "north": 7000.0})
+            assert "is longer than 7200 arcsec" in (await ended(telescope, far))["error"]
             await pointed(telescope, 180.0, 50.0)
             assert (telescope.offset_east.value, telescope.offset_north.value) == (0.0, 0.0)
 
