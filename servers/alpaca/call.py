@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +11,8 @@ from aiohttp import web
 
 from servers.alpaca.member import BadRequest, Member
 
+#: A body must be there within so many seconds.
+PATIENCE: Final = 10.0
 MOST_NUMBER: Final = (1 << 32) - 1
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -57,7 +60,11 @@ async def read_call(request: web.Request) -> Call:
     if is_put:
         if request.can_read_body and request.content_type not in (_FORM, "application/octet-stream"):
             raise BadRequest(f"a form is expected ({_FORM}), not {request.content_type}")
-        parameters = {key: str(value) for key, value in (await request.post()).items()}
+        try:
+            async with asyncio.timeout(PATIENCE):
+                parameters = {key: str(value) for key, value in (await request.post()).items()}
+        except TimeoutError:
+            raise BadRequest(f"the body did not come within {PATIENCE:g} s") from None
     else:
         parameters = {key.casefold(): value for key, value in request.query.items()}
     client, transaction = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from devices.core import LiveAttribute
+from devices.core.datatype import Kind
 from devices.core.errors import RangeError
 from servers.alpaca.camera_facts import CameraFacts
 from servers.alpaca.member import get, not_implemented, put, whole
@@ -30,32 +31,41 @@ class CameraChoices(CameraFacts):
             raise not_implemented(f"{self.controller.name} has no attribute {attribute}")
         return found
 
-    def _labels(self, name: str) -> tuple[str, ...]:
-        labels = self._knob(name).spec.datatype.labels
-        if not labels:
+    def _names(self, name: str) -> tuple[str, ...]:
+        """What can be chosen: labels of an enumeration, or what the list beside a text says; () for a number."""
+        knob = self._knob(name)
+        if labels := knob.spec.datatype.labels:
+            return labels
+        choices = self.controller.attributes.get(f"{knob.name}s")
+        if knob.spec.datatype.kind is not Kind.STRING or choices is None:
+            return ()
+        return tuple(choices.value)
+
+    def _labels(self, name: str) -> list[str]:
+        names = self._names(name)
+        if not names:
             raise not_implemented(f"{name} is a number, without names")
-        return labels
+        return list(names)
 
     def _bound(self, name: str, place: int) -> int:
         knob = self._knob(name)
-        bound = None if knob.spec.datatype.labels or knob.spec.limits is None else knob.spec.limits[place]
+        bound = None if self._names(name) or knob.spec.limits is None else knob.spec.limits[place]
         if bound is None:
             raise not_implemented(f"{name} is one of several names, or has no bounds")
         return int(bound)
 
     def _chosen(self, name: str) -> int:
-        knob = self._knob(name)
+        knob, names = self._knob(name), self._names(name)
         datatype, value = knob.spec.datatype, knob.value
         if datatype.enum_class is not None:
             return datatype.index(value)
-        return datatype.labels.index(value) if datatype.labels else int(value)
+        return names.index(value) if names else int(value)
 
     async def _choose(self, name: str, chosen: int) -> None:
-        knob = self._knob(name)
-        labels = knob.spec.datatype.labels
-        if labels and not 0 <= chosen < len(labels):
-            raise RangeError(f"{name} = {chosen} is outside [0, {len(labels) - 1}]")
-        await self.controller.put(knob.name, labels[chosen] if labels else chosen)
+        knob, names = self._knob(name), self._names(name)
+        if names and not 0 <= chosen < len(names):
+            raise RangeError(f"{name} = {chosen} is outside [0, {len(names) - 1}]")
+        await self.controller.put(knob.name, names[chosen] if names else chosen)
 
     @get()
     def gain(self) -> int:
@@ -67,7 +77,7 @@ class CameraChoices(CameraFacts):
 
     @get()
     def gains(self) -> list[str]:
-        return list(self._labels("gain"))
+        return self._labels("gain")
 
     @get()
     def gainmin(self) -> int:
@@ -87,7 +97,7 @@ class CameraChoices(CameraFacts):
 
     @get()
     def offsets(self) -> list[str]:
-        return list(self._labels("offset"))
+        return self._labels("offset")
 
     @get()
     def offsetmin(self) -> int:
@@ -110,4 +120,4 @@ class CameraChoices(CameraFacts):
 
     @get()
     def readoutmodes(self) -> list[str]:
-        return list(self._labels("readout_mode")) if self.settings.readout_mode else [ONLY_MODE]
+        return self._labels("readout_mode") if self.settings.readout_mode else [ONLY_MODE]

@@ -16,6 +16,7 @@ from devices.ccd.plan import Exposure
 from devices.core.errors import NotAllowedError, RangeError, TimeoutError
 from devices.core.operations import FINAL, OperationState
 from devices.drivers.alpaca_errors import ErrorNumber
+from devices.pipelines.ccd.detector import Roi
 from servers.alpaca.camera_window import CameraWindow
 from servers.alpaca.member import Refusal, get, not_implemented, number, put, truth
 from servers.alpaca.subframe import Subframe
@@ -46,6 +47,7 @@ class Begun:
 
     Attributes:
         operation: its id on the device.
+        roi: the window of the detector that was set for it.
         taken: the exposure itself.
         outcome: how the operation ended; None: it goes on.
         picture: (y, x), once somebody has asked for it.
@@ -53,6 +55,7 @@ class Begun:
 
     operation: str
     subframe: Subframe
+    roi: Roi
     taken: Exposure
     outcome: dict[str, Any] | None = None
     picture: NDArray[Any] | None = None
@@ -79,20 +82,22 @@ class CameraExposure(CameraWindow):
         if not 0.0 <= seconds <= exposure.properties.longest:
             raise RangeError(f"Duration = {seconds} s is outside [0.0, {exposure.properties.longest}] s")
         subframe.check(exposure.setup)
-        # What an exposure under way reads must not change.
-        exposure.engine.check_idle()
-        roi = subframe.roi(exposure.setup, windows=self.can.windows)
-        if roi != exposure.setup.roi:
-            await exposure.run("set_roi", asdict(roi))
-        self._outcome()
-        self._begun = None
         image_type = "object" if light else "dark" if seconds else "zero"
-        operation = await exposure.run("expose", {"seconds": seconds, "image_type": image_type})
-        self._begun = Begun(operation, subframe, await self._begin(operation))
+        async with self._turn:
+            # What an exposure under way reads must not change.
+            exposure.engine.check_idle()
+            roi = subframe.roi(exposure.setup, windows=self.can.windows)
+            if roi != exposure.setup.roi:
+                await exposure.run("set_roi", asdict(roi))
+            self._outcome()
+            self._begun = None
+            before = exposure.engine.exposure
+            operation = await exposure.run("expose", {"seconds": seconds, "image_type": image_type})
+            self._begun = Begun(operation, subframe, roi, await self._begin(operation, before))
 
-    async def _begin(self, operation: str) -> Exposure:
+    async def _begin(self, operation: str, before: Exposure | None) -> Exposure:
         """The exposure of an operation, once it has begun; raises what keeps it from it."""
-        exposure, before = self.exposure, self.exposure.engine.exposure
+        exposure = self.exposure
         changed = asyncio.Event()
         live = (exposure.exposure_state, exposure.attributes["operation"])
         leave = [each.subscribe(lambda *_: changed.set()) for each in live]
@@ -206,6 +211,8 @@ class CameraExposure(CameraWindow):
             if begun.picture is None:
                 image = begun.taken.image
                 assert image is not None
+                if image.geometry.roi != begun.roi:
+                    raise Refusal(ErrorNumber.DRIVER, "another client has changed the window as the exposure began")
                 begun.picture = await asyncio.to_thread(begun.subframe.picture, image)
         return begun.picture
 

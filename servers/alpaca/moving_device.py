@@ -31,7 +31,7 @@ class MovingDevice(AlpacaDevice):
         Raises:
             BusyError: it moves already.
         """
-        if self.is_moving():
+        if self._move is not None and not self._move.done():
             move.close()
             raise BusyError(f"{self.device_name} moves already")
         self._failure = None

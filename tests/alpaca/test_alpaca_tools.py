@@ -100,6 +100,8 @@ class TwoSpeeds(Controller):
 
     speed = attribute(Speed, access="read_write", initial=Speed.SLOW)
     video_gain = attribute(int, access="read_write", initial=2, limits=(1, 9))
+    bias = attribute(str, access="read_write", initial="low")
+    biass = attribute(str, shape=(4,), initial=("low", "high"))
 
 
 def test_gain_and_read_out_mode_are_attributes_of_the_controller(tmp_path: Path) -> None:
@@ -113,10 +115,13 @@ def test_gain_and_read_out_mode_are_attributes_of_the_controller(tmp_path: Path)
         await served.does("gain", Gain=9)
         assert await served.value("gain") == 9
         assert await served.refuses("gain", Gain=10) == INVALID_VALUE
-        for missing in ("gains", "offset", "offsets", "offsetmin"):
+        assert await served.value("offsets") == ["low", "high"] and await served.value("offset") == 0
+        await served.does("offset", Offset=1)
+        assert await served.value("offset") == 1
+        for missing in ("gains", "offsetmin", "offsetmax"):
             assert (await served.get(missing))[1]["ErrorNumber"] == NOT_IMPLEMENTED
         attributes = served.camera.controller.attributes
         assert attributes["speed"].value is Speed.FAST and attributes["video_gain"].value == 9
 
-    settings = AlpacaSettings(port=0, gain="video_gain", readout_mode="speed", offset="nosuch")
+    settings = AlpacaSettings(port=0, gain="video_gain", readout_mode="speed", offset="bias")
     on_server(tmp_path, test, settings, controller=TwoSpeeds("ccd/1/controller"))
