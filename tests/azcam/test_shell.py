@@ -28,6 +28,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "ccd-azcam.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE.split("## azcam's examples")[1], re.MULTILINE | re.DOTALL)
 
+SCRIPTS = re.findall(
+    r"^```python\n(.*?)^```$",
+    (ROOT / "docs" / "ccd.md").read_text().split("## azcam's examples")[1].split("\n## ")[0],
+    re.MULTILINE | re.DOTALL,
+)
+
 
 @pytest.fixture(scope="module")
 def camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[record.Running]:
@@ -130,6 +136,16 @@ def test_each_example_of_the_documentation_works(names: dict[str, Any], example:
 
 def test_there_are_as_many_examples_as_azcam_has_subjects() -> None:
     assert len(EXAMPLES) == 7
+
+
+def test_scripts_do_what_azcams_examples_do(camera: record.Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANGO_HOST", camera.tango_host)
+    found: dict[str, Any] = {}
+    for script in SCRIPTS:
+        exec(compile(script, "docs/ccd.md", "exec"), found)
+    assert found["image"].image_type == "flat"
+    assert found["instrument"].wavelength == 450.0
+    assert found["tempcon"].control_temperature == -100.0
 
 
 def test_tab_completes_what_a_tool_has(names: dict[str, Any]) -> None:
