@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from devices.core.errors import NotAllowedError, ProtocolError, RefusedError, StorageError
+from devices.core.errors import BadValueError, ProtocolError, RefusedError, StorageError
 from devices.drivers.samp import SampHub, file_of_url
 from devices.drivers.xpa import MOST_BYTES, AccessPoint, NameServer
 
@@ -54,6 +54,10 @@ class Ds9Link(ABC):
     @abstractmethod
     async def find(self) -> list[str]:
         """Which there are."""
+
+    async def close(self) -> None:
+        """Give back what a link holds; it can be used again."""
+        return
 
 
 class XpaLink(Ds9Link):
@@ -109,10 +113,16 @@ class SampLink(Ds9Link):
         await self._hub.call(self._client, "ds9.set", {"cmd": words})
 
     async def load(self, words: str, path: Path, suffix: str = "") -> None:
-        await self._hub.call(self._client, "ds9.set", {"cmd": words, "url": path.as_uri() + suffix})
+        # As words, not as a URL: of that ds9 shows no name, and it decodes none.
+        if set(str(path)) & set("{}\\"):
+            raise BadValueError(f"ds9 does not take {str(path)!r} as the name of a file")
+        await self.set(f"{words} {{{path}{suffix}}}")
 
     async def find(self) -> list[str]:
         return await self._hub.names("ds9.set")
+
+    async def close(self) -> None:
+        await self._hub.close()
 
 
 class Ds9:
@@ -181,7 +191,7 @@ class Ds9:
     async def save_picture(self, path: Path) -> None:
         """Save what is seen as PNG, on ds9's host; without its frame where ds9 cannot look at its own window."""
         if not re.fullmatch(r"[!-~]+", str(path)) or set(str(path)) & set('{}[]$"\\;'):
-            raise NotAllowedError(f"ds9 does not take {str(path)!r} as the name of a file")
+            raise BadValueError(f"ds9 does not take {str(path)!r} as the name of a file")
         try:
             await self.link.set(f"saveimage png {path}")
         except RefusedError:

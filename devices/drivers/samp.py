@@ -9,31 +9,43 @@ from __future__ import annotations
 import asyncio
 import builtins
 import os
+import re
+import threading
 import xmlrpc.client
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from devices.core.errors import BadValueError, NotConnectedError, ProtocolError, RefusedError, TimeoutError
+from devices.core.errors import (
+    BadValueError,
+    DiptychError,
+    NotConnectedError,
+    ProtocolError,
+    RefusedError,
+    TimeoutError,
+)
 
 _LOCK_URL: Final = "std-lockurl:"
 MOST_LOCK_BYTES: Final = 100_000
 
 
-@dataclass(frozen=True)
 class SampHub:
-    """A hub, found anew for each message: it may have been started again.
+    """A hub, as one client of it; it may be started again meanwhile.
 
-    Attributes:
+    The registration stays: the hub tells everybody of each, and a ds9 that is told often loses messages.
+
+    Args:
         lock_file: what the hub says of itself; None: where the standard has it, SAMP_HUB or ``~/.samp``.
         timeout_s: the longest wait for an answer.
     """
 
-    lock_file: Path | None = None
-    timeout_s: float = 10.0
+    def __init__(self, lock_file: Path | None = None, timeout_s: float = 10.0) -> None:
+        self._lock_file, self._timeout_s = lock_file, timeout_s
+        self._registration: _Registration | None = None
+        self._one_at_a_time = threading.Lock()
 
     async def names(self, mtype: str) -> list[str]:
         """The names of the clients that understand a message.
@@ -54,32 +66,51 @@ class SampHub:
         Raises:
             RefusedError: with the client's words. NotConnectedError: no hub, or no such client. TimeoutError.
         """
-        seconds = self.timeout_s if timeout_s is None else timeout_s
+        seconds = self._timeout_s if timeout_s is None else timeout_s
         return await asyncio.to_thread(self._call, client, mtype, dict(parameters), seconds)
 
+    async def close(self) -> None:
+        """Unregister; the next message registers anew."""
+        await asyncio.to_thread(self._close)
+
     def _names(self, mtype: str) -> list[str]:
-        with _Registration(self._lock(), self.timeout_s) as hub:
-            return list(hub.clients(mtype))
+        with self._one_at_a_time:
+            return list(self._registered().clients(mtype))
 
     def _call(self, client: str, mtype: str, parameters: dict[str, str], seconds: float) -> dict[str, Any]:
-        with _Registration(self._lock(), seconds) as hub:
+        with self._one_at_a_time:
+            hub = self._registered()
             clients = hub.clients(mtype)
             if client not in clients and (client != "*" or not clients):
                 raise NotConnectedError(f"the SAMP hub knows no {client} that understands {mtype}")
             target = clients[client] if client in clients else next(iter(clients.values()))
             message = {"samp.mtype": mtype, "samp.params": parameters}
-            answer = hub.ask("callAndWait", target, message, f"{max(1, round(seconds))}")
+            answer = hub.ask("callAndWait", target, message, f"{max(1, round(seconds))}", seconds=seconds)
         if not isinstance(answer, dict) or "samp.status" not in answer:
             raise ProtocolError(f"the SAMP client {client} answered {answer!r:.80}")
         if answer["samp.status"] == "samp.error":
-            text = answer.get("samp.error", {}).get("samp.errortxt", "no reason given")
+            text = answer.get("samp.error", {}).get("samp.errortxt", "no reason given").strip()
             raise RefusedError(f"the SAMP client {client} refuses: {text}")
         return dict(answer.get("samp.result", {}))
 
+    def _registered(self) -> _Registration:
+        lock = self._lock()
+        if self._registration is None or self._registration.lock != lock:
+            self._registration = _Registration(lock, self._timeout_s)
+        return self._registration
+
+    def _close(self) -> None:
+        with self._one_at_a_time:
+            registration, self._registration = self._registration, None
+            if registration is not None:
+                # A hub that is gone has forgotten us.
+                with suppress(DiptychError):
+                    registration.ask("unregister")
+
     def _lock(self) -> dict[str, str]:
         named = os.environ.get("SAMP_HUB", "")
-        if self.lock_file is not None:
-            path = self.lock_file
+        if self._lock_file is not None:
+            path = self._lock_file
         elif named.startswith(_LOCK_URL):
             path = file_of_url(named.removeprefix(_LOCK_URL))
         else:
@@ -96,32 +127,19 @@ class SampHub:
 
 
 class _Registration:
-    """With a hub, for one message."""
+    """With the hub that has this lock file."""
 
-    def __init__(self, lock: Mapping[str, str], seconds: float) -> None:
-        self._secret = lock["samp.secret"]
+    def __init__(self, lock: dict[str, str], seconds: float) -> None:
+        self.lock = lock
         self._url, self._seconds = lock["samp.hub.xmlrpc.url"], seconds
-        # The hub's own limit comes first.
-        self._proxy = xmlrpc.client.ServerProxy(self._url, transport=_Transport(seconds + 2.0))
-        self._key = ""
+        answer = self._run("register", seconds, lock["samp.secret"])
+        if not isinstance(answer, dict) or "samp.private-key" not in answer:
+            raise ProtocolError(f"the SAMP hub {self._url} answered {answer!r:.80}")
+        self._key = str(answer["samp.private-key"])
+        self.ask("declareMetadata", {"samp.name": "diptych"})
 
-    def __enter__(self) -> _Registration:
-        answer = self._run("register", self._secret)
-        try:
-            self._key = str(answer["samp.private-key"])
-            self.ask("declareMetadata", {"samp.name": "diptych"})
-        except (TypeError, KeyError) as error:
-            raise ProtocolError(f"the SAMP hub {self._url} answered {answer!r:.80}") from error
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # A hub that does not answer any more has forgotten us.
-        if kind is None or issubclass(kind, RefusedError):
-            self.ask("unregister")
-        self._proxy("close")()
-
-    def ask(self, method: str, *words: Any) -> Any:
-        return self._run(method, self._key, *words)
+    def ask(self, method: str, *words: Any, seconds: float | None = None) -> Any:
+        return self._run(method, self._seconds if seconds is None else seconds, self._key, *words)
 
     def clients(self, mtype: str) -> dict[str, str]:
         """Name -> identity of those that understand a message."""
@@ -131,15 +149,17 @@ class _Registration:
             found[str(about.get("samp.name", identity))] = str(identity)
         return found
 
-    def _run(self, method: str, *words: Any) -> Any:
+    def _run(self, method: str, seconds: float, *words: Any) -> Any:
         try:
-            return getattr(self._proxy, f"samp.hub.{method}")(*words)
+            # The hub's own limit comes first.
+            with xmlrpc.client.ServerProxy(self._url, transport=_Transport(seconds + 2.0)) as hub:
+                return getattr(hub, f"samp.hub.{method}")(*words)
         except xmlrpc.client.Fault as error:
-            if "timeout" in error.faultString.casefold() or "timed out" in error.faultString.casefold():
-                raise TimeoutError(f"SAMP: no answer within {self._seconds:g} s") from error
+            if re.search("time.?out|timed out", error.faultString, re.IGNORECASE):
+                raise TimeoutError(f"SAMP: no answer within {seconds:g} s") from error
             raise RefusedError(f"the SAMP hub refuses: {error.faultString}") from error
         except builtins.TimeoutError as error:
-            raise TimeoutError(f"the SAMP hub {self._url} did not answer within {self._seconds:g} s") from error
+            raise TimeoutError(f"the SAMP hub {self._url} did not answer within {seconds:g} s") from error
         except OSError as error:
             raise NotConnectedError(f"the SAMP hub {self._url}: {error.strerror or error}") from error
         except (xmlrpc.client.Error, HTTPException, ValueError) as error:

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from devices.core.errors import NotConnectedError
+from devices.drivers.xpa import NameServer
 from tests.support.debian import program
 
 #: No other ways in: they would be open to other hosts.
@@ -76,7 +78,7 @@ def real_ds9(folder: Path, *options: str, title: str = "diptych") -> Iterator[Re
             subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)  # a shell script
         )
         found = RealDs9(port, environment["DISPLAY"], title)
-        _wait(lambda: running[-1].poll() is None and _knows(found), "ds9")
+        _wait(lambda: running[-1].poll() is None and _is_ready(found), "ds9")
         yield found
     finally:
         for process in reversed(running):
@@ -92,10 +94,17 @@ def real_ds9(folder: Path, *options: str, title: str = "diptych") -> Iterator[Re
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _knows(found: RealDs9) -> bool:
-    from devices.drivers.xpa import NameServer
+def _is_ready(found: RealDs9) -> bool:
+    """It answers before it has a frame, and would make one more."""
 
-    return bool(asyncio.run(NameServer(port=found.name_server_port).look_up(f"DS9:{found.title}")))
+    async def has_frame() -> bool:
+        try:
+            point = await NameServer(port=found.name_server_port).find(f"DS9:{found.title}")
+            return bool((await point.get("frame")).strip())
+        except NotConnectedError:
+            return False
+
+    return asyncio.run(has_frame())
 
 
 def _wait(true: object, what: str, seconds: float = 60.0) -> None:
