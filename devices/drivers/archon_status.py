@@ -103,7 +103,8 @@ class Buffer:
 
     Attributes:
         number: from 1. base: its address. frame: count of the frame in it.
-        width, height: pixels. pixels, lines: read so far.
+        width, height: pixels. lines: of each tap, read so far.
+        is_split: its upper half is read at the same time as the lower one, so that two rows come with each line.
         timestamp, rising, falling: ticks of 10 ns: begin of the frame, edges of the integration signal.
     """
 
@@ -114,8 +115,8 @@ class Buffer:
     frame: int
     width: int
     height: int
-    pixels: int
     lines: int
+    is_split: bool
     timestamp: int
     rising: int
     falling: int
@@ -123,6 +124,11 @@ class Buffer:
     @property
     def bytes(self) -> int:
         return self.width * self.height * self.sample_bytes
+
+    @property
+    def pixels(self) -> int:
+        """Read so far; those of a line that is not complete do not count (BUFnPIXELS is of that line alone)."""
+        return min(self.lines * (2 if self.is_split else 1), self.height) * self.width
 
     @property
     def blocks(self) -> int:
@@ -227,8 +233,8 @@ def parse_frame(answer: str) -> FrameStatus:
                 frame=decimal(f"BUF{n}FRAME"),
                 width=decimal(f"BUF{n}WIDTH"),
                 height=decimal(f"BUF{n}HEIGHT"),
-                pixels=_field(said, "FRAME", f"BUF{n}PIXELS", int, 0),
                 lines=_field(said, "FRAME", f"BUF{n}LINES", int, 0),
+                is_split=_field(said, "FRAME", f"BUF{n}MODE", int, 0) == 2,
                 timestamp=ticks(f"BUF{n}TIMESTAMP"),
                 rising=ticks(f"BUF{n}RETIMESTAMP"),
                 falling=ticks(f"BUF{n}FETIMESTAMP"),

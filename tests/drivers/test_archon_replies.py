@@ -16,10 +16,10 @@ from devices.drivers.archon_status import ModuleType, Power, parse_frame, parse_
 FRAME = (
     "TIMER=0000000005F5E100 RBUF=0 WBUF=2 "
     "BUF1SAMPLE=0 BUF1COMPLETE=1 BUF1MODE=0 BUF1BASE=2684354560 BUF1FRAME=9 BUF1WIDTH=530 BUF1HEIGHT=64 "
-    "BUF1PIXELS=33920 BUF1LINES=64 BUF1TIMESTAMP=0000000000000A00 BUF1RETIMESTAMP=0000000000000000 "
+    "BUF1PIXELS=265 BUF1LINES=64 BUF1TIMESTAMP=0000000000000A00 BUF1RETIMESTAMP=0000000000000000 "
     "BUF1FETIMESTAMP=0000000005F5E100 "
     "BUF2SAMPLE=1 BUF2COMPLETE=0 BUF2MODE=2 BUF2BASE=3221225472 BUF2FRAME=10 BUF2WIDTH=530 BUF2HEIGHT=64 "
-    "BUF2PIXELS=530 BUF2LINES=1 BUF2TIMESTAMP=0000000000000B00 BUF2RETIMESTAMP=0 BUF2FETIMESTAMP=0"
+    "BUF2PIXELS=530 BUF2LINES=7 BUF2TIMESTAMP=0000000000000B00 BUF2RETIMESTAMP=0 BUF2FETIMESTAMP=0"
 )
 
 
@@ -104,6 +104,8 @@ def test_frame_tells_of_each_buffer() -> None:
     assert first.exposure_seconds == 1.0  # 10^8 ticks of 10 ns
     assert (second.sample_bytes, second.bytes, second.base) == (4, 135_680, 3_221_225_472)
     assert status.newest is first  # the other is not complete
+    # All lines of one half; of two halves, which come together, seven lines each.
+    assert (first.pixels, second.pixels) == (64 * 530, 2 * 7 * 530)
 
 
 def test_an_answer_with_a_hole_names_what_is_missing() -> None:

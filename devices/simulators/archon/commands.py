@@ -248,15 +248,15 @@ class ArchonController:
             read = 0.0
             while read < seconds:
                 read += await self.timing.elapse(min(PROGRESS_S, seconds - read))
-                buffer.lines = min(lines, int(lines * read / seconds))
-                buffer.pixels = buffer.lines * half * buffer.width
+                whole, part = divmod(lines * read / seconds, 1.0)
+                buffer.lines, buffer.pixels = min(lines, int(whole)), int(pixels * part)
             blocks = await work
         except asyncio.CancelledError:
             work.cancel()
             raise
         if self.faults.no_frame:
             return
-        buffer.framed, buffer.lines, buffer.pixels = blocks, lines, buffer.width * buffer.height
+        buffer.framed, buffer.lines, buffer.pixels = blocks, lines, pixels
         buffer.complete = True
 
 
