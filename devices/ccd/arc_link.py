@@ -13,21 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.ccd.arc_geometry import timing_words
+from devices.ccd.arc_sensors import ArcSensors
 from devices.ccd.arc_settings import ArcSettings, Download
 from devices.ccd.controller_link import Capabilities, ControllerLink, Layout, PixelsLeft, RawImage, Temperature
 from devices.ccd.frame_memory import FrameMemory
-from devices.core.errors import BadValueError, NotAllowedError, RangeError, RefusedError, TimeoutError
-from devices.drivers import arc_temperature
+from devices.core.errors import NotAllowedError, RangeError, RefusedError, TimeoutError
 from devices.drivers.arc import ArcDriver
 from devices.drivers.arc_commands import (
-    CAMERA_TEMPERATURE,
-    DEWAR_TEMPERATURE,
-    DIODE,
     GAINS,
     LARGEST_WORD,
     OPTIONS,
     OPTIONS_SHUTTER_BIT,
-    SET_POINT,
     SHUTTER_BIT,
     STATUS,
     SYNTHETIC_BIT,
@@ -38,10 +34,6 @@ from devices.drivers.arc_commands import (
 from devices.drivers.lod_file import LodFile, read_lod
 from devices.pipelines.ccd.detector import Geometry
 
-#: Sensors of the utility board, the detector's first, and where they are.
-SENSORS: Final = {"CAMTEMP": CAMERA_TEMPERATURE, "DEWTEMP": DEWAR_TEMPERATURE, "DIODE": DIODE}
-#: Readings of a sensor that are averaged.
-READINGS: Final = 5
 #: What Get ControllerType answers for one with a PCIe board, which takes no .lod file.
 PCIE: Final = 4
 #: How often the number of pixels is asked for, s.
@@ -69,17 +61,12 @@ class ArcLink(ControllerLink):
         self.driver = ArcDriver(settings.host, settings.port, timeout=settings.timeout)
         self.capabilities = Capabilities(delays_rows=True)
         self.video_gain, self.video_speed = settings.video_gain, settings.video_speed
-        self.curves = settings.curves
+        self.sensors = ArcSensors(self.driver, settings.curves)
         self._kind = 0
         self._geometry: Geometry | None = None
         self._written: dict[TimingWord, int] = {}
         self._exposure: _Exposure | None = None
-        self._temperatures: list[Temperature] = []
         self._memory = FrameMemory()
-
-    @property
-    def is_exposing(self) -> bool:
-        return self._exposure is not None
 
     async def connect(self) -> str:
         server = self.driver.server
@@ -178,7 +165,9 @@ class ArcLink(ControllerLink):
         await self._read_out(geometry, pixels_left)
         pixels = await self.fetch(geometry.pixels)
         self._exposure = None
-        await self.driver.do("IDL", Board.TIMING)
+        # The image is there, and is not to be lost with the link, which tells of itself.
+        with contextlib.suppress(ConnectionError, TimeoutError, RefusedError):
+            await self.driver.do("IDL", Board.TIMING)
         pixels_left(0)
         return RawImage(pixels, Layout.INTERLEAVED, (), exposure.milliseconds / 1000)
 
@@ -218,23 +207,16 @@ class ArcLink(ControllerLink):
     async def temperatures(self) -> list[Temperature]:
         # The boards are left alone while they integrate or read.
         if self._exposure is None and self.boards.utility:
-            self._temperatures = [
-                Temperature(name, await self._celsius(address, curve))
-                for (name, address), curve in zip(SENSORS.items(), self.curves, strict=True)
-            ]
-        return self._temperatures
+            return await self.sensors.read()
+        return self.sensors.last
 
     async def set_temperature(self, celsius: float | None) -> None:
         if not self.boards.utility:
             raise NotAllowedError(f"without a utility board there is no temperature control ({celsius} C)")
-        curve = self.curves[0]
-        counts = arc_temperature.coldest(curve) if celsius is None else arc_temperature.counts(celsius, curve)
-        await self.driver.write(Board.UTILITY, Space.Y, SET_POINT, counts)
+        await self.sensors.control(celsius)
 
     async def set_calibrations(self, curves: Sequence[int]) -> None:
-        if len(curves) > len(SENSORS) or any(not 0 <= each < len(arc_temperature.CURVES) for each in curves):
-            raise BadValueError(f"curves = {list(curves)} are not up to {len(SENSORS)} of 0 to 3, for {list(SENSORS)}")
-        self.curves = (*curves, *self.curves[len(curves) :])
+        self.sensors.calibrate(curves)
 
     def keywords(self) -> Mapping[str, tuple[str | int | float | bool, str]]:
         found: dict[str, tuple[str | int | float | bool, str]] = {
@@ -305,10 +287,6 @@ class ArcLink(ControllerLink):
                     f"{self.settings.frame_timeout:g} s"
                 )
             await asyncio.sleep(POLL if count < geometry.pixels else 0.0)
-
-    async def _celsius(self, address: int, curve: int) -> float:
-        counts = [await self.driver.read(Board.UTILITY, Space.Y, address) for _ in range(READINGS)]
-        return arc_temperature.celsius(sum(counts) / READINGS, curve)
 
     def _running(self) -> _Exposure:
         if self._exposure is None:

@@ -392,7 +392,7 @@ def test_boards_are_not_asked_for_temperatures_while_they_expose() -> None:
         assert len(simulator.controller.commands) == asked
         await link.abort()
         await link.set_calibrations([1])
-        assert link.curves == (1, 0, 0)
+        assert link.sensors.curves == (1, 0, 0)
         with pytest.raises(BadValueError, match="curves"):
             await link.set_calibrations([7])
 
