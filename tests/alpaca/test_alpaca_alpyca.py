@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,27 @@ from typing import Any
 import numpy as np
 import pytest
 
+from servers.alpaca.camera import AlpacaCamera
+from servers.alpaca.device import AlpacaDevice
+from servers.alpaca.filter_wheel import AlpacaFilterWheel
+from servers.alpaca.focuser import AlpacaFocuser
+from servers.alpaca.telescope import AlpacaTelescope
 from tests.alpaca.served import Served, on_server
 
 camera_module = pytest.importorskip("alpaca.camera", reason="PyPI alpyca is not installed")
 errors = pytest.importorskip("alpaca.exceptions")
 management = pytest.importorskip("alpaca.management")
 States = camera_module.CameraStates
+
+
+@pytest.mark.parametrize("kind", [AlpacaCamera, AlpacaFilterWheel, AlpacaFocuser, AlpacaTelescope])
+def test_every_member_that_alpyca_asks_for_is_known(kind: type[AlpacaDevice]) -> None:
+    folder = Path(camera_module.__file__).parent
+    source = (folder / f"{kind.device_type.lower()}.py").read_text() + (folder / "device.py").read_text()
+    asked = {(verb, name) for verb, name in re.findall(r"""self\._(get|put)\(\s*["'](\w+)["']""", source)}
+    assert len(asked) > 15
+    device = object.__new__(kind)
+    assert [each for each in sorted(asked) if device.member(each[1], is_put=each[0] == "put") is None] == []
 
 
 def with_alpyca(folder: Path, work: Callable[[Any, Served], None]) -> None:
