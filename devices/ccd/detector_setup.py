@@ -50,7 +50,7 @@ class DetectorSetup:
         detector_positions: column and row of each amplifier's detector, from 1; empty: as the focal plane has it.
         detector_gaps: before each detector (or each amplifier's detector), columns and rows, unbinned, added up.
         gains: electron/adu. read_noises: electron. Of each amplifier; empty: not known.
-        order: of the amplifiers in the controller's stream; empty: as they are.
+        order: the n-th amplifier of the controller's stream is amplifier order[n]; empty: as they are.
     """
 
     format: Format = field(default_factory=lambda: Format(1024, 0, 0, 32, 1024))
@@ -121,6 +121,8 @@ class DetectorSetup:
                     positions = paired(value)
                 elif name in known:
                     given[name] = _converted(name, value, getattr(self, name))
+                    if key.casefold() == "data_order":
+                        given[name] = inverted(given[name])
                 else:
                     raise BadValueError(f"{key} is none of {', '.join([*known, *SYNONYMS])}")
             except (TypeError, ValueError) as error:
@@ -228,6 +230,16 @@ def paired(value: Any) -> Pairs:
     if len(numbers) % 2:
         raise ValueError("pairs are expected")
     return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def inverted(order: Sequence[int]) -> tuple[int, ...]:
+    """From azcam's data_order, where in the stream each amplifier comes, to which amplifier comes where.
+
+    One that does not name each place once is left as it is, for who checks it.
+    """
+    if sorted(order) != list(range(len(order))):
+        return tuple(order)
+    return tuple(order.index(place) for place in range(len(order)))
 
 
 def whole_number(value: Any) -> int:

@@ -197,8 +197,8 @@ class ExposureDetector(CcdTool):
 
     @command(group="Detector")
     async def set_data_order(self, order: Integers) -> None:
-        """Which amplifier comes first, second, ... in the controller's stream, from 0; an empty list: as they are."""
-        self.change(order=list(order))
+        """Where each amplifier comes in the controller's stream, from 0, as azcam has it; an empty list: in order."""
+        self.change(data_order=list(order))
 
     @command(group="Detector")
     async def set_detpars(self, detector: Annotated[str, Argument(text_limit=65536, doc="JSON object")]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from devices.ccd.detector_setup import DetectorSetup, read_setup
@@ -12,6 +13,7 @@ from devices.ccd.header import Header, typed
 from devices.ccd.image_type import image_type
 from devices.ccd.telescope_header import sexagesimal
 from devices.core.errors import BadValueError, RangeError, UnknownNameError
+from devices.pipelines.ccd.deinterlace import amplifiers
 from devices.pipelines.ccd.detector import Roi
 
 HERE = Path("/data")
@@ -149,6 +151,18 @@ def test_a_detector_is_described_as_azcam_does() -> None:
     assert [(each.x, each.y) for each in setup.sky(10.0, 20.0).placements] == [(30.0, 2.0), (0.0, 0.0)]
     again = DetectorSetup().changed(setup.as_dict())
     assert again == setup
+
+
+def test_the_data_order_says_where_each_amplifier_comes_as_azcam_has_it() -> None:
+    words = {"focalplane": [1, 1, 4, 1, [0, 0, 0, 0]], "data_order": [2, 0, 3, 1]}
+    setup = DetectorSetup().changed(words)
+    # azcam: amplifier n has what stands at place data_order[n] of the stream. No order that is its own inverse.
+    stream = np.arange(setup.geometry().pixels, dtype=np.uint16) % 4
+    amps = amplifiers(stream, setup.geometry(), "INTERLEAVED", setup.order)
+    assert [set(image.ravel().tolist()) for image in amps] == [{2}, {0}, {3}, {1}]
+    assert DetectorSetup().changed(setup.as_dict()) == setup
+    with pytest.raises(RangeError, match="does not name each of 4 amplifiers"):
+        DetectorSetup().changed({**words, "data_order": [0, 1, 2, 2]})
 
 
 @pytest.mark.parametrize(
