@@ -172,6 +172,9 @@ class CameraScene(Scene):
 
     async def image_came(self, exposure: Exposure) -> None:
         device = self._device
+        if self._controller is not None:
+            # What it says of the integration: before that, it was of the one before.
+            await self._ask(exposure, "controller", self._controller)
         device.header.show(exposure_entries(exposure, self._lamps))
         device.show_header()
         own = as_group("exposure", device.header)
