@@ -156,3 +156,12 @@ def test_wrong_properties_of_an_archon_are_all_told() -> None:
         ArchonController("ccd/1/controller", {"link": "udp://a", "configuration": str(ACF), "sensors": ["CCD"]})
     with pytest.raises(ConfigurationError, match="not an absolute path"):
         ArchonController("ccd/1/controller", {"link": "tcp://127.0.0.1:4242", "configuration": "archon.acf"})
+
+
+def test_the_times_of_the_timing_script_in_a_header_are_of_its_own_exposure(tmp_path: Path) -> None:
+    async def test(camera: Camera, archon: ArchonSimulator) -> None:
+        for seconds, name, times in ((0.2, "flat", (200, 10)), (0.3, "dark", (0, 300)), (0.0, "zero", (0, 0))):
+            header = fits.getheader((await camera.done("expose", seconds=seconds, image_type=name))["file"])
+            assert (header["INTMS"], header["NOINTMS"]) == times
+
+    on_archon(tmp_path, test)
