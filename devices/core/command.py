@@ -58,6 +58,7 @@ class CommandSpec:
         allowed: the states in which it runs; None for any.
         dangerous: panels ask before they run it.
         reads_only: it changes nothing, so the audit leaves it out.
+        stops: it makes the instrument safe, so everybody may run it, also while one client has reserved the device.
         timeout: the framework ends a command after this time, s.
         when_busy: what a second operation does while one runs.
         group: the heading under which panels show it.
@@ -72,6 +73,7 @@ class CommandSpec:
     level: Level = "operator"
     dangerous: bool = False
     reads_only: bool = False
+    stops: bool = False
     timeout: float = PUT_TIMEOUT
     when_busy: WhenBusy = "refuse"
     mirror: bool = True
@@ -159,6 +161,7 @@ def command(
     level: Level = "operator",
     dangerous: bool = False,
     reads_only: bool = False,
+    stops: bool = False,
     timeout: float = PUT_TIMEOUT,
     mirror: bool = True,
     pv_name: str | None = None,
@@ -177,6 +180,7 @@ def command(
         level=level,
         dangerous=dangerous,
         reads_only=reads_only,
+        stops=stops,
         timeout=timeout,
         mirror=mirror,
         pv_name=pv_name,

@@ -26,6 +26,7 @@ from devices.core.pipeline import LivePipeline, Pipeline
 from devices.core.poller import Poll, Poller
 from devices.core.property import Properties
 from devices.core.reading import Quality, Reading
+from devices.core.reservation import Reservation
 from devices.core.standard import LONG_TEXT, add_standard_commands
 from devices.core.state import resolve
 
@@ -43,6 +44,7 @@ class Device(Component):
     properties: Properties
 
     alarm_summary = attribute(str, doc="The attributes beyond a bound now; empty when all is well")
+    reserved_by = attribute(str, doc="The client that has the device for itself; empty when it is free")
 
     def __init_subclass__(cls, **words: Any) -> None:
         """Refuse a class that gives the name of a member of Device to an attribute, command, poll or pipeline."""
@@ -67,6 +69,7 @@ class Device(Component):
         self.commands: dict[str, LiveCommand] = {}
         self.pipelines: dict[str, LivePipeline[Any, Any]] = {}
         self.memory = Memory(name, None)
+        self.reservation = Reservation(name, self._note_reservation)
         self.offers: dict[str, Any] = {}
         #: The devices of its process; the server gives one of its own to all.
         self.peers = Peers()
@@ -96,6 +99,7 @@ class Device(Component):
         self._build_operations()
         add_standard_commands(self)
         self.alarm_summary.publish("")
+        self.reserved_by.publish("")
         self.set_state(DeviceState.INIT, "not started")
 
     def build(self) -> None:
@@ -181,6 +185,7 @@ class Device(Component):
 
     async def stop(self) -> None:
         """End operations, polls, the link and the executor; the hardware is left as it is."""
+        self.reservation.free()
         await self.operations.close()
         if self._task is not None:
             self._task.cancel()
@@ -203,11 +208,16 @@ class Device(Component):
 
     async def put(self, name: str, value: Any) -> None:
         """Put a client's value into an attribute; see :meth:`LiveAttribute.put`."""
-        await self._watched(self._find(self.attributes, "attribute", name).put(value))
+        live = self._find(self.attributes, "attribute", name)
+        self.reservation.demand(name)
+        await self._watched(live.put(value))
 
     async def run(self, name: str, arguments: Mapping[str, Any] | None = None) -> Any:
         """Run a command, or start an operation and return its id; see :meth:`LiveCommand.run`."""
-        return await self._watched(self._find(self.commands, "command", name).run(arguments))
+        command = self._find(self.commands, "command", name)
+        if not (command.spec.reads_only or command.spec.stops):
+            self.reservation.demand(name)
+        return await self._watched(command.run(arguments))
 
     def add_attribute(self, live: LiveAttribute[Any]) -> None:
         if live.name in self.attributes:
@@ -319,6 +329,11 @@ class Device(Component):
         except KeyError:
             raise UnknownNameError(f"{self.name} has no {what} {name}") from None
 
+    def _note_reservation(self) -> None:
+        self.log.info("%s", self.reservation if self.reservation.name else "free for all")
+        self._say(self.reserved_by, self.reservation.name)
+        self._publish_state()
+
     def _publish_state(self) -> None:
         if self.elsewhere(self._publish_state):
             return
@@ -326,6 +341,7 @@ class Device(Component):
         lines = list(self._faults.values())
         if self._own_text:
             lines.append(self._own_text)
+        lines += [str(self.reservation)] if self.reservation.name else []
         lines += [f"{run.name} is {run.state.value.lower()}" for run in self.operations.active]
         lines += [_alarm_line(each.spec, each.reading) for each in self._alarms.values()]
         lines += [

@@ -103,7 +103,7 @@ class CryoCon(System, Storage, Tuning, Polling):
         if not self.control.value:
             raise RefusedError("control stays off: an over-temperature or another interlock prevents it")
 
-    @command()
+    @command(stops=True)
     async def control_off(self) -> None:
         """Take all loops out of control: heaters go off."""
         self.control.publish(await self.driver.control_off())

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 from PIL import Image
 
 from devices.core import Argument, DeviceState, Operation, command, operation, poll
+from devices.core.client import asked_by
 from devices.core.errors import BadValueError, BusyError, DiptychError, NotConnectedError, TimeoutError, reason
 from devices.dcss.bridge import Bridge
 from devices.dcss.bridge_device import DcssBridge, host_and_port
@@ -26,7 +27,7 @@ from devices.dcss.loop_picture import Examined, examine
 from devices.dcss.loop_readings import LoopReadings
 from devices.dcss.loop_rows import LoopRow
 from devices.dcss.loop_saving import SavedCollection
-from devices.dcss.operation import DhsOperations
+from devices.dcss.operation import DhsOperations, OperationCall, Work
 from devices.drivers.automl import AutomlClient
 from devices.drivers.axis_camera import AxisCamera
 from devices.pipelines.loop.series import RotationFit, fit_rotation
@@ -372,5 +373,15 @@ class LoopDetector(LoopReadings, TakesFrames, LooksAtSample):
 
     def _serve(self, operations: DhsOperations) -> None:
         for name, work in self._works.items():
-            operations.add(name, work)
+            operations.add(name, self._demanding(name, work))
         self._served = operations
+
+    def _demanding(self, name: str, work: Work) -> Work:
+        """The work, refused while a client other than DCSS has reserved the device."""
+
+        async def demanded(call: OperationCall) -> Any:
+            with asked_by(f"dcss {self.properties.dcss}"):
+                self.reservation.demand(name)
+                return await work(call)
+
+        return demanded

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
+from devices.core.client import asked_by
 from servers.azcam import reply
 from servers.azcam.commands import Commands
 from servers.azcam.reply import AzcamError
@@ -50,7 +51,7 @@ class Connection(asyncio.Protocol):
         self._lines: deque[bytes] = deque()
         self._task: asyncio.Task[None] | None = None
         self._is_scheduled = self._is_stuck = self._is_over = False
-        self._label = ""
+        self._label = self._client = ""
 
     # Called by the loop --------------------------------------------------------------------------------------------
 
@@ -58,6 +59,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._label = str((transport.get_extra_info("peername") or ("?",))[0])
+        self._client = f"azcam {self._label}"
         log.debug("%s connects", self._label)
         if self._too_many:
             self._say(reply.error(AzcamError(f"there are {self._settings.connections} clients already")))
@@ -68,17 +70,18 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
-        if not self._rest and not self._lines and self._task is None and data.find(b"\n") == len(data) - 1:
-            self._lines.append(data[:-1])  # what nearly all clients send: one whole line
+        is_one_line = data.find(b"\n") == len(data) - 1 and len(data) <= MOST_LINE
+        if is_one_line and not self._rest and not self._lines and self._task is None:
+            self._lines.append(data[:-1])  # what nearly all clients send
         else:
             *lines, self._rest = (self._rest + data).split(b"\n")
             self._lines.extend(lines)
-        if len(self._rest) > MOST_LINE or any(len(line) > MOST_LINE for line in self._lines):
-            self._lines.clear()
-            self._say(reply.error(ValueError(f"a line has more than {MOST_LINE} bytes")))
-            self._close()
-            return
-        self._flow()
+            if len(self._rest) > MOST_LINE or any(len(line) > MOST_LINE for line in self._lines):
+                self._lines.clear()
+                self._say(reply.error(ValueError(f"a line has more than {MOST_LINE} bytes")))
+                self._close()
+                return
+            self._flow()
         if not self._is_scheduled:
             self._work()
 
@@ -124,11 +127,12 @@ class Connection(asyncio.Protocol):
         lines = self._lines
         answers: list[str] = []
         while lines and self._task is None and not self._is_stuck and not self._is_over and len(answers) < TURN:
-            found = self._answer(lines.popleft())
-            if isinstance(found, str):
-                answers.append(found)
-            else:
-                self._task = asyncio.create_task(self._later(found), name=f"azcam command of {self._label}")
+            with asked_by(self._client):
+                found = self._answer(lines.popleft())
+                if isinstance(found, str):
+                    answers.append(found)
+                else:
+                    self._task = asyncio.create_task(self._later(found), name=f"azcam command of {self._label}")
         if answers:
             self._transport.write(("\r\n".join(answers) + "\r\n").encode(errors="replace"))
         if self._is_over:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from devices.core import errors
+from devices.core.client import asked_by
 from servers.azcam.commands import Commands
 from servers.azcam.method import Method
 from servers.azcam.reply import AzcamError
@@ -90,7 +91,8 @@ class WebApi:
             answer = _refusal(HTTPStatus.UNAUTHORIZED, "NotAllowedError", "a token is needed")
             answer.headers["WWW-Authenticate"] = "Bearer"
             return answer
-        found: web.StreamResponse = await handler(request)
+        with asked_by(f"azcam {request.remote}"):
+            found: web.StreamResponse = await handler(request)
         return found
 
     # As azcam ------------------------------------------------------------------------------------------------------

@@ -58,5 +58,6 @@ def daqdata(device: Device, options: Mapping[str, str]) -> DaqDataService:
             key=content.get("key", b""),
             client_authority=content.get("client_authority", b""),
             token=token,
+            demand=device.reservation.demand,
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -15,6 +15,7 @@ from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from devices.core.client import asked_by
 from devices.core.errors import (
     AbortedError,
     BadValueError,
@@ -61,6 +62,7 @@ class ServiceSettings:
         client_authority: PEM; clients need a certificate of it.
         token: what clients say in their ``authorization`` metadata, as ``Bearer TOKEN``; empty: nothing.
         grace_s: how long running calls may take at the end, s.
+        demand: raises NotAllowedError when another client has reserved the node.
     """
 
     listen: tuple[str, ...]
@@ -70,6 +72,7 @@ class ServiceSettings:
     client_authority: bytes = b""
     token: str = ""
     grace_s: float = 0.5
+    demand: Callable[[str], None] = lambda what: None
 
 
 class DaqDataService:
@@ -165,7 +168,9 @@ class DaqDataService:
             request.simulate_daq,
         )
         try:
-            await self._node.initialise(wanted, force=request.force)
+            with asked_by(f"daqdata {context.peer().rpartition(':')[0]}"):
+                self._settings.demand("InitHpIo")
+                await self._node.initialise(wanted, force=request.force)
         except NotConnectedError as error:
             log.error("InitHpIo of %s: %s", context.peer(), error)
             return pb.InitHpIoResponse(success=False, error_message=str(error))

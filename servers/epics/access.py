@@ -34,6 +34,11 @@ class Client:
     claimed_host: str = ""
     claimed_user: str = ""
 
+    @property
+    def identity(self) -> str:
+        """The same for all connections of a user of a computer, by both protocols."""
+        return f"{self.claimed_user}@{self.address}"
+
     def __str__(self) -> str:
         claim = f" ({self.claimed_user}@{self.claimed_host})" if self.claimed_user or self.claimed_host else ""
         return f"{self.address}{claim}"

@@ -32,6 +32,7 @@ from servers.epics.declaration import CommandSpec
 from servers.epics.follower import ENDED, Follower
 from servers.epics.lanes import Lanes
 from servers.epics.records import Facts, Kind, Put, Record
+from servers.epics.reservation import Reservation
 from servers.tango_server.failures import failure
 
 STATUS_LABELS = ("IDLE", "QUEUED", "RUNNING", "DONE", "FAILED", "ABORTED", "REFUSED")
@@ -46,9 +47,13 @@ class Device(Protocol):
     proxy: Any
     lanes: Lanes
     follower: Follower
+    reservation: Reservation
 
     def demand_link(self, pv: str) -> None:
         """Do nothing when the device answers; raise NotConnectedError when it does not."""
+
+    def ran(self, command: str, put: Put) -> None:
+        """The device has run a command, or began it, for a client."""
 
 
 @dataclass(eq=False, slots=True)
@@ -134,6 +139,7 @@ class CommandSource:
     def _start(self, put: Put, prepare: Callable[[], Prepared]) -> None:
         """Refuse a request, or run it in a thread of the device."""
         self._device.demand_link(self.main.name)
+        self._device.reservation.demand(self.main.name, put, stops=self.spec.stops or self.spec.reads_only)
         with self._lock:
             if len(self._runs) >= (1 if self.spec.when_busy == "refuse" else REMEMBERED):
                 first = self._runs[0].operation_id or "it begins"
@@ -141,6 +147,7 @@ class CommandSource:
             run = self._add(Run(put))
         try:
             prepared = prepare()
+            self._device.reservation.demand_command(self.main.name, put, self.spec.name, prepared.shown)
             self._device.lanes.submit(self.main, lambda: self._run(run, prepared))
         except BaseException:
             self._remove(run)
@@ -162,6 +169,7 @@ class CommandSource:
         except (TypeError, ValueError, OverflowError) as error:
             self._refuse(run, BadValueError(f"{self.main.name} = {run.put.value!r}: {error}"))
         else:
+            self._device.ran(self.spec.name, run.put)
             if self.spec.is_operation:
                 self._begin(run, str(answer))
             else:

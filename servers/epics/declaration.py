@@ -74,6 +74,7 @@ class CommandSpec:
     described: bool  # whether the argument conventions of a described device hold
     is_dangerous: bool = False
     reads_only: bool = False
+    stops: bool = False
 
 
 @dataclass(frozen=True)

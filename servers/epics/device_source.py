@@ -32,6 +32,7 @@ from servers.epics.lanes import Lanes
 from servers.epics.losswatch import LossWatch
 from servers.epics.readings import UNREACHABLE, Readings, error_text
 from servers.epics.records import Put, PutHandler, Record
+from servers.epics.reservation import RELEASE, RESERVE, Reservation
 from servers.epics.share import Share
 from servers.epics.subscriptions import Subscriptions
 from servers.tango_server.failures import failure
@@ -87,6 +88,7 @@ class DeviceSource:
         self._readings = Readings(self)
         self._notes: tuple[str, ...] = ()
         self._is_outdated = False
+        self.reservation = Reservation(name)
         self.lanes = Lanes(name)
         self.follower = Follower(self, self._adopt_operation)
         self._life = threading.Lock()  # held by whoever connects, reads or closes
@@ -174,6 +176,14 @@ class DeviceSource:
         if not self.linked:
             raise NotConnectedError(f"{pv}: {self.name} does not answer: {self.problem}")
 
+    def ran(self, command: str, put: Put) -> None:
+        """The device has run a command, or began it, for a client."""
+        reserved_by = self.records.attributes.get("reserved_by")
+        if reserved_by is not None and command in (RESERVE, RELEASE):
+            # The event of a release before may be on its way yet: one that a read has overtaken is not shown.
+            self._readings.read([reserved_by])
+            self.reservation.ran(command, put)
+
     def _connect(self) -> None:
         self._subscriptions.end()
         self.proxy = tango.DeviceProxy(self.name)
@@ -195,6 +205,8 @@ class DeviceSource:
         spec = read_device(self.proxy, self.wanted)
         self.spec = self._share.of(spec)
         new = self.records.follow(self.spec, self.wanted)
+        reserved_by = self.records.attributes.get("reserved_by")
+        self.reservation.follow(None if reserved_by is None else reserved_by.readback)
         self._registry.refer(self.name, self.wanted, spec)
         self._readings.timetable.begin(self.records.attributes.values(), self.wanted.period)
         for note in self.records.notes:
@@ -242,6 +254,7 @@ class DeviceSource:
         def handler(put: Put) -> None:
             assert attribute.setpoint is not None
             self.demand_link(attribute.setpoint.name)
+            self.reservation.demand(attribute.setpoint.name, put)
             self.lanes.submit(attribute.setpoint, lambda: self._write(attribute, put))
 
         return handler

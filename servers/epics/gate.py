@@ -48,7 +48,7 @@ class Gate:
             put.value = record.convert(raw)
             record.handler(put)
 
-        return self._pass(record, Put(raw), client, run)
+        return self._pass(record, Put(raw, client.identity), client, run)
 
     def call(self, record: Record, arguments: Mapping[str, Any], client: Client) -> Put:
         """Begin a run of a command with arguments by name. As ``put``; the result comes with ``done``."""
@@ -59,7 +59,7 @@ class Gate:
             self.access.demand(record.name, record.level, client)
             record.call(put)
 
-        return self._pass(record, Put(dict(arguments)), client, run)
+        return self._pass(record, Put(dict(arguments), client.identity), client, run)
 
     def _pass(self, record: Record, put: Put, client: Client, run: PutHandler) -> Put:
         self.puts += 1

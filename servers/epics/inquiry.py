@@ -173,6 +173,7 @@ class _Reader:
             described=True,
             is_dangerous=bool(said.get("dangerous")),
             reads_only=bool(said.get("reads_only")),
+            stops=bool(said.get("stops")),
         )
 
     def plain_command(self, info: Any) -> CommandSpec | None:

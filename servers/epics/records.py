@@ -114,9 +114,13 @@ class Put:
     """A client's request on its way: ``accepted`` when it was begun or refused, ``done`` at its end.
 
     For an attribute both come together; for an operation ``done`` is its end, however long it takes, with its result.
+
+    Attributes:
+        client: who asks, the same for all connections of a person or program.
     """
 
     value: Any
+    client: str = ""
     accepted: Future[None] = field(default_factory=Future)
     done: Future[Any] = field(default_factory=Future)
 

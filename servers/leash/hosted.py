@@ -47,7 +47,12 @@ def leash(device: Device, options: Mapping[str, str]) -> LeashService:
     network = Path(options["network"])
     keys = Path(options.get("keys", network))
     entry = _entry(network, options.get("name", device.name), ends["server"], ends["feeder"])
-    settings = LeashSettings(entry, bind=options.get("bind", LOOPBACK), curve=read_server_keys(entry.name, keys))
+    settings = LeashSettings(
+        entry,
+        bind=options.get("bind", LOOPBACK),
+        curve=read_server_keys(entry.name, keys),
+        demand=device.reservation.demand,
+    )
     return LeashService(device.control, settings)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import builtins
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import zmq
 import zmq.asyncio
 
+from devices.core.client import asked_by
 from devices.core.errors import ConfigurationError, NotAllowedError
 from servers.leash.commands import Commands
 from servers.leash.curve_keys import ServerKeys
@@ -44,6 +45,7 @@ class LeashSettings:
         limits: what a message may hold.
         most_at_once: requests that are carried out at the same time; others wait.
         seconds: how long one may take, s; clients wait for 100 s.
+        demand: raises NotAllowedError when another client has reserved the device.
     """
 
     entry: NetworkEntry
@@ -53,6 +55,7 @@ class LeashSettings:
     limits: Limits = field(default_factory=Limits)
     most_at_once: int = 64
     seconds: float = 95.0
+    demand: Callable[[str], None] = lambda what: None
 
 
 class LeashService:
@@ -186,15 +189,20 @@ class LeashService:
             return self._refusal(peer, "ValueError in request", str(error))
         except KeyError as error:
             return self._refusal(peer, "ServerError", str(error))
-        reply = await self._carry_out(request)
+        with asked_by(f"leash {peer}"):
+            reply = await self._carry_out(request)
         if request.command not in QUESTIONS:
             log.info("leash %s: %s of %s: %s", self._name, request.command, peer, reply.data.get("Error", reply.result))
         return reply
 
     async def _carry_out(self, request: Request) -> Reply:
         try:
+            if request.command not in QUESTIONS:
+                self._settings.demand(request.command)
             async with asyncio.timeout(self._settings.seconds):
                 return await self._commands.run(request)
+        except NotAllowedError as error:
+            return error_reply("Error", error_text(error))
         except builtins.TimeoutError:
             text = f"TimeoutError: {request.command} has not ended within {self._settings.seconds:g} s"
             return error_reply("Error", text)

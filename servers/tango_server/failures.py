@@ -13,6 +13,7 @@ FOREIGN = {
     "API_DeviceTimedOut": errors.TimeoutError,
     "API_CommandNotAllowed": errors.NotAllowedError,
     "API_AttrNotAllowed": errors.NotAllowedError,
+    "API_DeviceLocked": errors.NotAllowedError,
     "API_IncompatibleAttrArgumentType": errors.BadValueError,
     "API_IncompatibleCmdArgumentType": errors.BadValueError,
     "API_CorbaException": errors.NotConnectedError,

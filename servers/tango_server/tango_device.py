@@ -13,6 +13,7 @@ import tango
 import tango.server
 
 from devices.core import CommandSpec, Device, Event, Kind, LiveAttribute, Reading
+from devices.core.client import asked_by
 from devices.core.errors import ConfigurationError, NotConnectedError, TimeoutError, reason
 from devices.core.live import PUT_TIMEOUT
 from devices.core.memorized import Store
@@ -285,7 +286,8 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
         return self.model
 
     def _through_loop(self, work: Any, what: str) -> Any:
-        future = self.loop_thread.submit(work)
+        with asked_by(_client(self.get_client_ident())):
+            future = self.loop_thread.submit(work)
         try:
             return self._wait(future, LOOP_TIMEOUT)
         except concurrent.futures.TimeoutError as error:
@@ -302,6 +304,15 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
 
     def _log(self) -> logging.Logger:
         return logging.getLogger(f"diptych.{self.get_name()}")
+
+
+def _client(ident: Any) -> str:
+    """One process of a computer, as Tango's own lock of devices tells clients apart."""
+    if not ident.client_ident:
+        return "tango"  # older than Tango 7: all such clients are one
+    # giop:tcp:127.0.0.1:33394, giop:unix:..., or the JVM's identity: the port is the connection's.
+    address = ident.client_ip.rpartition(":")[0] if ident.client_ip.startswith("giop:tcp:") else ident.client_ip
+    return f"tango {address.removeprefix('giop:tcp:')} {ident.client_pid} {ident.java_main_class}".rstrip()
 
 
 def dev_failed(error: BaseException, origin: str) -> tango.DevFailed:

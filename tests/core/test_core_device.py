@@ -89,7 +89,7 @@ class Rack(Device):
 
 def test_parts_repeat_their_attributes_and_commands_under_their_key() -> None:
     rack = Rack(properties={"inputs": "3"})
-    assert list(rack.attributes) == ["alarm_summary", "total"] + [
+    assert list(rack.attributes) == ["alarm_summary", "reserved_by", "total"] + [
         f"{name}_{key}" for key in "abc" for name in ("volts", "range", "level")
     ]
     spec = rack.inputs["b"].volts.spec
@@ -195,7 +195,9 @@ def test_describe_gives_the_interface_as_json() -> None:
     device = Everything("test/everything/1", {"channels": 3})
     text = asyncio.run(device.run("describe"))
     assert text == device.interface.to_json()
-    assert [item["name"] for item in json.loads(text)["commands"]][-3:] == ["apply_memorized", "memorized", "describe"]
+    assert [item["name"] for item in json.loads(text)["commands"]][-5:] == [
+        "apply_memorized", "memorized", "reserve", "release", "describe",
+    ]  # fmt: skip
 
 
 # State and status -------------------------------------------------------------------------------------------------

@@ -557,5 +557,6 @@ def test_an_operation_is_refused_by_its_limits_and_states_before_it_begins() -> 
 
 def test_a_device_without_operations_has_none_of_their_commands() -> None:
     device = Device("test/plain/1")
-    assert set(device.commands) == {"describe"} and set(device.attributes) == {"alarm_summary"}
+    assert set(device.commands) == {"describe", "reserve", "release"}
+    assert set(device.attributes) == {"alarm_summary", "reserved_by"}
     assert {"abort", "operation_status", "operations"} < set(Camera().commands)

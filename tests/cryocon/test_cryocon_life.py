@@ -73,7 +73,7 @@ def test_a_device_that_is_off_at_start_is_a_fault_and_recovers_by_itself() -> No
 def test_a_lost_link_makes_every_reading_invalid_and_comes_back_by_itself() -> None:
     async def main() -> None:
         async with bench() as (simulator, device):
-            own = {"description", "alarm_summary", "operation", "progress"} | {
+            own = {"description", "alarm_summary", "reserved_by", "operation", "progress"} | {
                 name for name in device.attributes if name.startswith("operation_")
             }
             simulator.mute()

@@ -14,8 +14,8 @@ from tests.support.running import until
 
 #: What the model adds to every device, and what is no reading of the instrument.
 OF_THE_MODEL = {
-    "alarm_summary", "description", "operation", "operation_id", "progress", "operation_message", "operation_result",
-    "operation_error",
+    "alarm_summary", "reserved_by", "description", "operation", "operation_id", "progress", "operation_message",
+    "operation_result", "operation_error",
 }  # fmt: skip
 #: W of one sensor: the simulator knows a formula, this test does not.
 UNJUDGED = "sensor_power"
