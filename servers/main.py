@@ -17,6 +17,7 @@ from servers.dhs.command import dhs
 from servers.facility import DEFAULT_STATE_DIR
 from servers.ingest.command import correlator
 from servers.leash.command import saxs
+from servers.sequencers.options import sequencer_options
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -278,13 +279,22 @@ def call(path: str, words: tuple[str, ...], wait: bool, **place: Any) -> None:
 
 
 @main.command()
-@click.argument("device")
+@click.argument("devices", nargs=-1, required=True, metavar="DEVICE...")
 @click.option("--json", "as_json", is_flag=True, help="The description as programs read it.")
+@sequencer_options
 @client_options
-def describe(device: str, as_json: bool, **place: Any) -> None:
-    """What a device has: attributes with unit and limits, commands with arguments."""
-    for line in client().describe(device, as_json, **place):
-        click.echo(line)
+def describe(
+    devices: tuple[str, ...], as_json: bool, state_dir: Path, tango_host: str | None, **sequencer: Any
+) -> None:
+    """What devices have: attributes with unit and limits, commands with arguments; or a file for a sequencer."""
+    if sequencer["form"]:
+        from servers.sequencers import options
+
+        click.echo(options.text(devices, sequencer, state_dir=state_dir, tango_host=tango_host), nl=False)
+        return
+    for device in devices:
+        for line in client().describe(device, as_json, state_dir=state_dir, tango_host=tango_host):
+            click.echo(line)
 
 
 @main.command()
