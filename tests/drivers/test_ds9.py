@@ -146,7 +146,7 @@ def test_ds9_through_samp(tmp_path: Path) -> None:
     lock = tmp_path / "samp"
     with hub(lock), pytest.MonkeyPatch.context() as patch:
         patch.setenv("SAMP_HUB", f"std-lockurl:{lock.as_uri()}")
-        with real_ds9(tmp_path, "-samp", "client", "connect"):
+        with real_ds9(tmp_path):  # it looks for a hub by itself
             asyncio.run(work(SampHub(lock)))
 
 
