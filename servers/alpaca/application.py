@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from aiohttp import web
 
+from devices.core.client import asked_by
 from devices.core.errors import DiptychError, reason
 from servers.alpaca.call import MOST_NUMBER, Call, read_call
 from servers.alpaca.device import AlpacaDevice, own_version
@@ -102,7 +103,8 @@ class Application:
             raise BadRequest(f"a {kind} has no member {name[:40]} for {request.method}")
         server = self._next()
         try:
-            value = await device.answer(member, call)
+            with asked_by(f"alpaca {request.remote}"):
+                value = await device.answer(member, call)
             if isinstance(value, np.ndarray):
                 async with self._pictures:
                     send = send_bytes if wants_bytes(request) else send_json

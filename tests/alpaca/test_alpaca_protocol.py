@@ -11,6 +11,7 @@ import aiohttp
 import numpy as np
 import pytest
 
+from devices.core.client import asked_by
 from devices.core.errors import RefusedError
 from devices.drivers.image_bytes import MEDIA_TYPE, ElementType, decode
 from servers.alpaca import picture_answer
@@ -186,6 +187,19 @@ def test_exposures_of_others_show_and_exclude(tmp_path: Path) -> None:
         await served.does("abortexposure")
         assert (await served.camera.ended(operation))["state"] == "ABORTED"
         await served.becomes("camerastate", 0)
+
+    on_server(tmp_path, test)
+
+
+def test_a_camera_that_somebody_has_reserved_takes_no_exposure(tmp_path: Path) -> None:
+    async def test(served: Served) -> None:
+        await served.does("connected", Connected="True")
+        with asked_by("tango sequencer"):
+            await served.camera.exposure.run("reserve", {"name": "night run", "seconds": 60.0})
+        status, answer = await served.put("startexposure", Duration=0, Light="False")
+        assert (status, answer["ErrorNumber"]) == (200, INVALID_OPERATION) and "night run" in answer["ErrorMessage"]
+        assert await served.value("camerastate") == 0
+        await served.does("abortexposure")
 
     on_server(tmp_path, test)
 
