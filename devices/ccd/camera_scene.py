@@ -229,7 +229,7 @@ class CameraScene(Scene):
         device.image_taken(exposure)
         display = self.tools().get("display") if device.display_image.value else None
         if isinstance(display, CcdDisplay):
-            display.offer(exposure.image)
+            display.offer(exposure.image, "" if plan.target is None else plan.target.path.name)
 
     async def _send(self, exposure: Exposure) -> None:
         try:

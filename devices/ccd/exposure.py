@@ -13,6 +13,7 @@ from devices.ccd.focus_run import Focuser, FocusRun
 from devices.ccd.plan import Exposure, Plan
 from devices.core import Argument, Operation, command, operation
 from devices.core.errors import BusyError, NotAllowedError, RangeError
+from devices.pipelines.ccd.ccd_image import CcdImage
 
 T = TypeVar("T")
 Count = Annotated[int, Argument(limits=(-1, 1_000_000), doc="-1: as it is set")]
@@ -34,6 +35,9 @@ class CcdExposure(ExposureQuickLook):
         await self.restore_detector()
         await self.find_unsaved()
         self.find_type("zero")
+
+    def last_image(self) -> CcdImage | None:
+        return None if self.engine.exposure is None else self.engine.exposure.image
 
     # Exposures -----------------------------------------------------------------------------------------------------
 
@@ -176,7 +180,7 @@ class CcdExposure(ExposureQuickLook):
         """End the integration now; the image is read out and written as usual."""
         await self.engine.start_readout()
 
-    @command(group="Sequence")
+    @command(stops=True, group="Sequence")
     async def stop_sequence(self) -> None:
         """End a sequence, or guiding, after the image that is being taken."""
         if not (self.is_sequence.value or self.is_guiding.value):

@@ -16,7 +16,7 @@ from devices.ccd.image_store import ImageStore
 from devices.ccd.plan import Target
 from devices.ccd.tool import CcdTool, settle
 from devices.core import Argument, Operation, attribute, command, operation
-from devices.core.errors import BadValueError, ConfigurationError
+from devices.core.errors import BadValueError, ConfigurationError, NotAllowedError
 from devices.drivers.allowed_folders import AllowedFolders
 from devices.drivers.ccd_fits import write_image
 from devices.pipelines.ccd.ccd_image import CcdImage
@@ -110,6 +110,10 @@ class ExposureFiles(CcdTool):
         self.image_root.publish(root)
         self.show_filename()
 
+    def last_image(self) -> CcdImage | None:
+        """The image of the last exposure, while there is one."""
+        return None
+
     def type_for_name(self) -> str:
         """The type of the next image, of which its name may tell."""
         return ""
@@ -169,6 +173,23 @@ class ExposureFiles(CcdTool):
         if folder or filename.startswith("/"):
             await self.put("image_folder", folder or "/")
         await self.put("image_root", root)
+
+    @operation(group="Files")
+    async def write_file(
+        self,
+        run: Operation,
+        filename: Annotated[str, Argument(doc="Relative to the folder of the next image")],
+        file_type: Annotated[str, Argument(text_limit=4, doc="FITS, MEF, BIN, ASM; empty: as it is set")] = "",
+    ) -> dict[str, Any]:
+        """Write the last image once more, under a name of its own."""
+        image = self.last_image()
+        if image is None:
+            raise NotAllowedError("there is no image yet")
+        chosen = self.attributes["file_type"].spec.datatype.convert(file_type or self.file_type.value, "file_type")
+        path = await asyncio.to_thread(self.allowed.resolve, Path(self.image_folder.value) / filename)
+        target = Target(path, chosen, self.overwrite.value, self.compress.value)
+        await asyncio.to_thread(write, image, target)
+        return {"file": str(path)}
 
     @operation(group="Files")
     async def rescue(

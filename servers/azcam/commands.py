@@ -13,14 +13,15 @@ from servers.azcam import reply
 from servers.azcam.api_methods import API
 from servers.azcam.argument import Argument, Arguments, text, text_or_nothing
 from servers.azcam.camera import Camera
-from servers.azcam.exposure_methods import DETECTOR, EXPOSURE, FOCUS, SEND_IMAGE
+from servers.azcam.display_methods import DISPLAY
+from servers.azcam.exposure_methods import DETECTOR, EXPOSURE, FOCUS, IMAGE, SEND_IMAGE
 from servers.azcam.header_methods import HEADER
 from servers.azcam.method import Method, Table
 from servers.azcam.parameters import Parameters
 from servers.azcam.reply import AzcamError
 from servers.azcam.site_tool import SiteTool
 from servers.azcam.tool import Tool
-from servers.azcam.tool_methods import CONTROLLER, DISPLAY, INSTRUMENT, TELESCOPE, TEMPCON
+from servers.azcam.tool_methods import CONTROLLER, INSTRUMENT, TELESCOPE, TEMPCON
 from servers.azcam.words import split_words
 
 log = logging.getLogger("diptych.azcam")
@@ -28,6 +29,7 @@ log = logging.getLogger("diptych.azcam")
 #: Root of a name -> tool and methods.
 TABLES: Final[Mapping[str, tuple[str, Table]]] = {
     "exposure": ("exposure", EXPOSURE),
+    "exposure.image": ("exposure", IMAGE),
     "exposure.image.focalplane": ("exposure", DETECTOR),
     "exposure.sendimage": ("exposure", SEND_IMAGE),
     "controller": ("controller", CONTROLLER),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from devices.ccd.exposure_state import FLAGS, ExposureState
-from devices.core.errors import BadValueError
+from devices.core.errors import BadValueError, RangeError
+from devices.drivers.send_image_header import FILE_TYPES
 from servers.azcam.argument import (
     Argument,
     flag,
@@ -135,6 +136,24 @@ DETECTOR: Final[Table] = {
     "set_extnum": run("set_extnum", several("ext_number", whole, "numbers")),
 }
 
+
+async def write_file(tool: Tool, filename: str, code: int = -1) -> None:
+    """Write the last image once more; -1: as the file type is set."""
+    if code not in (-1, *FILE_TYPES.values()):
+        raise RangeError(f"filetype = {code} is none of {', '.join(f'{v} {k}' for k, v in FILE_TYPES.items())}")
+    label = next((label for label, number in FILE_TYPES.items() if number == code), "")
+    await tool.done("write_file", filename=filename, file_type=label)
+
+
+IMAGE: Final[Table] = {
+    "write_file": do(
+        write_file,
+        Argument("filename", text, required=True),
+        Argument("filetype", whole, target="code"),
+        silent=True,
+    ),
+}
+
 SEND_IMAGE: Final[Table] = {
     "set_remote_imageserver": do(
         set_remote_imageserver,
@@ -165,6 +184,7 @@ EXPOSURE: Final[Table] = {
     "rescue": done("rescue", Argument("folder", text)),
     "start": NOTHING,
     "finish": NOTHING,
+    "set_temp_files": NOTHING,
     # While one runs
     "abort": run("abort"),
     "pause": run("pause"),

@@ -92,25 +92,6 @@ async def set_control_temperature(tool: Tool, celsius: float | None = None) -> N
         await tool.put("control_temperature", celsius)
 
 
-def show(tool: Tool, image: str = "", number: int = -1) -> Any:
-    """Publish all pixels of the last image; it is displayed when it comes, without being asked for."""
-    return tool.run("publish_full_image")
-
-
-def stats(tool: Tool) -> list[float]:
-    """Mean, median, standard deviation, least and greatest pixel of the region."""
-    return [tool.value(name) for name in ("mean", "median", "standard_deviation", "minimum", "maximum")]
-
-
-def rois(tool: Tool, roi_number: int = -1, coordinates: str = "image") -> list[Any]:
-    """The region of the statistics; there is one."""
-    if coordinates.casefold() not in ("default", "image", "detector", ""):
-        raise RangeError(f"coordinate_type = {coordinates!r} is none of image, detector")
-    first_col, last_col, first_row, last_row = tool.value("region")
-    columns, rows = tool.value("columns"), tool.value("rows")
-    return [[first_col or 1, last_col or columns, first_row or 1, last_row or rows]]
-
-
 WHEEL: Final = Argument("filter_id", whole, 0, target="wheel")
 
 CONTROLLER: Final[Table] = {
@@ -186,25 +167,5 @@ TEMPCON: Final[Table] = {
         "set_corrections",
         Argument("temperature_offsets", items(number), required=True, target="offsets"),
         Argument("temperature_scales", items(number), required=True, target="scales"),
-    ),
-}
-
-DISPLAY: Final[Table] = {
-    **TOOL,
-    **HEADER,
-    "set_display": NOTHING,
-    "display": do(show, Argument("image", text), Argument("extension_number", whole, target="number"), silent=True),
-    "get_stats": do(stats, Argument("roi_number", only_one), reads_only=True),
-    "get_rois": do(
-        rois,
-        Argument("roi_number", whole),
-        Argument("coordinate_type", text, target="coordinates"),
-        reads_only=True,
-    ),
-    "set_region": run(
-        "set_region", *(Argument(name, whole, 0) for name in ("first_col", "last_col", "first_row", "last_row"))
-    ),
-    "delete_all_rois": do(
-        lambda tool: tool.run("set_region", first_col=0, last_col=0, first_row=0, last_row=0), silent=True
     ),
 }

@@ -13,10 +13,11 @@ import numpy as np
 from devices.core.errors import DiptychError
 from servers.azcam.api_methods import API
 from servers.azcam.camera import TOOLS, Camera
+from servers.azcam.display_methods import DISPLAY
 from servers.azcam.exposure_methods import EXPOSURE, FOCUS
 from servers.azcam.method import Table
 from servers.azcam.parameters import Parameters
-from servers.azcam.tool_methods import CONTROLLER, DISPLAY, INSTRUMENT, TELESCOPE, TEMPCON
+from servers.azcam.tool_methods import CONTROLLER, INSTRUMENT, TELESCOPE, TEMPCON
 from servers.facility.tango_database import open_database
 from servers.shell.objects import DeviceObject, TangoTool, ToolObject, bound, finished
 from servers.shell.plot import plot
