@@ -33,6 +33,7 @@ lint: $(STAMP)
 # Clients of other projects that tests drive, whose own demands on versions fit nothing else here.
 peers: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps panoseti-grpc==0.3.5
+	$(BIN)/python -m benchmarks.azcam_home
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

@@ -10,7 +10,6 @@ import multiprocessing
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,11 +18,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.azcam_home import azcam_python
 from benchmarks.figure import Figure
 
-AZCAM: Final = "azcam==26.0.5"
-#: Where azcam is installed, with what it wants beside it.
-HOME: Final = Path(__file__).parents[1] / "build" / "azcam"
 ROUNDS: Final = 5
 SECONDS: Final = 0.6
 CONNECTIONS: Final = 200
@@ -89,7 +86,7 @@ def _serve(pipe: Connection) -> None:
 
 @contextmanager
 def _theirs() -> Iterator[int | None]:
-    python = _azcam_python()
+    python = azcam_python()
     if python is None:
         yield None
         return
@@ -117,20 +114,6 @@ def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
         else:
             return True
     return False
-
-
-def _azcam_python() -> Path | None:
-    """The Python that has azcam; it is installed on the first run, where that is possible."""
-    python = HOME / "bin" / "python"
-    if not python.exists():
-        try:
-            subprocess.run([sys.executable, "-m", "venv", str(HOME)], check=True, capture_output=True)
-            install = [str(python), "-m", "pip", "install", "--quiet", AZCAM]
-            subprocess.run(install, check=True, capture_output=True, timeout=300.0)
-        except (OSError, subprocess.SubprocessError):
-            return None
-    works = subprocess.run([str(python), "-c", "import azcam.server"], capture_output=True, check=False)
-    return python if works.returncode == 0 else None
 
 
 def _client(port: int) -> socket.socket:

@@ -4,6 +4,10 @@ The camera runs in a process of its own, the simulated Archon, which reads out a
 on the same machine: a plain copy of the frame from the same simulator, and a plain write of as many bytes with fsync.
 What they do not take is overhead. The time until the frame of the controller is complete does not count, nor does the
 clearing of the detector, which is off; display and quick look of an image have ended before the next one begins.
+
+azcam comes after it, on the same simulator, as its driver loads a configuration of its own: one whose timing script
+reads by itself. Of its exposures, too, the time counts in which it does not wait for the controller, which it asks
+every 0.5 s; it flushes nothing, displays nothing, and does not wait until its file is on the disk.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import re
 import resource
 import socket
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.azcam_home import azcam_python
 from benchmarks.figure import Figure
 from devices.ccd import ArchonController, CcdDisplay, CcdExposure, SimulatedInstrument, SimulatedTelescope
 from devices.ccd.archon_link import ArchonLink
@@ -50,7 +56,7 @@ def run() -> list[Figure]:
         limit = 60.0 if is_small else None
         disk_part = found["disk"] - found["copy"] - beyond
         figures += [
-            Figure(f"CCD: exposure, {name}, whole, file in memory", found["memory"], "ms"),
+            Figure(f"CCD: exposure, {name}, file in memory; peer azcam", found["memory"], "ms", found.get("azcam")),
             Figure("CCD: of it neither copy nor plain write", beyond, "ms", below=limit),
             Figure(f"CCD: exposure, {name}, whole, on disk", found["disk"], "ms"),
             Figure(
@@ -75,11 +81,40 @@ def _measured(columns: int, rows: int, across: int, disk: Path, memory: Path, fr
     simulator.start()
     camera.start()
     try:
-        return asyncio.run(_in_turns(here, port, disk, memory, frame_bytes))
+        found = asyncio.run(_in_turns(here, port, disk, memory, frame_bytes))
+        camera.terminate()
+        if across == 2 and (python := azcam_python()) is not None:
+            found["azcam"] = _azcam(python, port, columns, rows, memory)
+        return found
     finally:
         for process in (camera, simulator):
             process.terminate()
             process.join()
+
+
+def _azcam(python: Path, port: int, columns: int, rows: int, folder: Path) -> float:
+    """Exposures of azcam, ms."""
+    with tempfile.TemporaryDirectory() as place:
+        configuration = Path(place) / "azcam.acf"
+        text = _with_taps(ACF.read_text(), 4).replace('"ReadOut=0"', '"Spare7=0"')
+        text = re.sub(r"(?m)^LINECOUNT=.*$", f"LINECOUNT={rows // 2}", text)
+        configuration.write_text(re.sub(r"(?m)^PIXELCOUNT=.*$", f"PIXELCOUNT={columns // 2 + 32}", text))
+        words = ["127.0.0.1", port, configuration, columns, rows, folder]
+        script = Path(__file__).with_name("azcam_exposure_peer.py")
+        with subprocess.Popen(
+            [str(python), str(script), *map(str, words)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=place,
+        ) as peer:  # fmt: skip
+            assert peer.stdin is not None and peer.stdout is not None
+            if peer.stdout.readline().strip() != "ready":
+                raise RuntimeError("azcam does not get along with the simulated controller")
+            seconds = []
+            for _ in range(ROUNDS + 1):
+                peer.stdin.write("\n")
+                peer.stdin.flush()
+                seconds.append(float(peer.stdout.readline()))
+            peer.stdin.close()
+    return 1e3 * statistics.median(seconds[1:])
 
 
 def _simulator(port: int, columns: int, rows: int) -> None:
