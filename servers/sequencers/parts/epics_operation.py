@@ -11,7 +11,8 @@ from ophyd_async.epics.core import epics_signal_r, epics_signal_w, epics_trigger
 
 
 class Operation(Device):
-    """An operation: ``set(arguments)`` runs it and ends when it has ended, however late; ``stop`` aborts it.
+    """An operation: ``set(arguments)`` runs it and ends when it has ended, however late; ``stop`` aborts it,
+    and the set then fails unless it is told that this is a success.
 
     One argument is given as it is, several as a dict; ``trigger`` takes the defaults.
     """
@@ -23,13 +24,13 @@ class Operation(Device):
         self.error = epics_signal_r(str, f"{start}:Error")
         self.abort = epics_signal_w(str, f"{prefix}Abort")
         self.takes = takes
-        self._runs = False
+        self._runs = self._stopped = False
         super().__init__(name=name)
 
     @AsyncStatus.wrap
     async def set(self, arguments: Any = None) -> None:
         reason: Exception | None = None
-        self._runs = True
+        self._runs, self._stopped = True, False
         try:
             if self.takes is None:
                 await self.start.trigger(timeout=None)
@@ -41,7 +42,7 @@ class Operation(Device):
         finally:
             self._runs = False
         status = await self.status.get_value()
-        if reason or status != "DONE":
+        if (reason or status != "DONE") and not self._stopped:
             raise RuntimeError(f"{self.name} {status}: {await self.error.get_value()}") from reason
 
     def trigger(self) -> AsyncStatus[None]:
@@ -49,6 +50,7 @@ class Operation(Device):
 
     async def stop(self, success: bool = True) -> None:
         if self._runs:
+            self._stopped = success
             await self.abort.set("1")
             while self._runs:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

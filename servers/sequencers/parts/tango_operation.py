@@ -25,7 +25,8 @@ def signature(takes: type | None, gives: type | None) -> Callable[..., Any]:
 
 
 class Operation(Device):
-    """An operation: ``set(arguments)`` runs it and ends when it has ended, however late; ``stop`` aborts it.
+    """An operation: ``set(arguments)`` runs it and ends when it has ended, however late; ``stop`` aborts it,
+    and the set then fails unless it is told that this is a success.
 
     One argument is given as it is, several as a dict; ``trigger`` takes the defaults.
     """
@@ -35,7 +36,7 @@ class Operation(Device):
         self.look = tango_command(signature(str, str), f"{device}/operation_status")
         self.abort = tango_command(signature(str, None), f"{device}/abort")
         self.takes = takes
-        self._run = ""
+        self._run, self._stopped = "", False
         super().__init__(name=name)
 
     @AsyncStatus.wrap
@@ -43,13 +44,14 @@ class Operation(Device):
         text = self.takes is str and not isinstance(arguments, str)
         start = self.start.execute(*([json.dumps(arguments or {}) if text else arguments] if self.takes else []))
         await start
+        self._stopped = False
         self._run = str(start.task.result())
         try:
             while (found := await self._status())["state"] in ("QUEUED", "RUNNING"):  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_AGAIN_SECONDS)
         finally:
             self._run = ""
-        if found["state"] != "DONE":
+        if found["state"] != "DONE" and not self._stopped:
             raise RuntimeError(f"{self.name} {found['state']}: {found['error']}")
 
     async def _status(self) -> Any:
@@ -62,6 +64,7 @@ class Operation(Device):
 
     async def stop(self, success: bool = True) -> None:
         if self._run:
+            self._stopped = success
             await self.abort.execute(self._run)
             while self._run:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
