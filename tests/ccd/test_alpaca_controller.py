@@ -26,7 +26,7 @@ def using(test: Test, refused: str = "", after: Callable[[AlpacaSimulator], None
             device = AlpacaController("ccd/1/controller", {"link": link, "timeout": "1.0", "gain": "120"})
             async with running(device):
                 await until(lambda: device.connected, "the camera is connected")
-                await until(lambda: device.camera_state.reading.value is not None, "the camera is asked")
+                await until(lambda: device.readout_mode.reading.value is not None, "the camera is asked")
                 await test(simulator, device)
             if after is not None:
                 after(simulator)
