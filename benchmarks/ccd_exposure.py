@@ -56,7 +56,7 @@ def run() -> list[Figure]:
         limit = 60.0 if is_small else None
         disk_part = found["disk"] - found["copy"] - beyond
         figures += [
-            Figure(f"CCD: exposure, {name}, file in memory; peer azcam", found["memory"], "ms", found.get("azcam")),
+            Figure(f"CCD: exposure, {name}, file in memory (peer: azcam)", found["memory"], "ms", found.get("azcam")),
             Figure("CCD: of it neither copy nor plain write", beyond, "ms", below=limit),
             Figure(f"CCD: exposure, {name}, whole, on disk", found["disk"], "ms"),
             Figure(
