@@ -6,6 +6,7 @@ import asyncio
 import math
 from typing import Annotated, Any, Final, Literal
 
+from devices.ccd.display_picture import MOST
 from devices.ccd.display_viewer import GROUP, DisplayViewer
 from devices.core import Argument, Operation, command, operation
 from devices.core.errors import NotAllowedError, RangeError
@@ -24,8 +25,8 @@ MOST_SAVED: Final = 4096
 
 System = Annotated[str, Argument(text_limit=20, doc="image, detector or amplifier")]
 Number = Annotated[int, Argument(limits=(-1, 10_000), doc="Of the region, from 0")]
-Place = Annotated[float, Argument(unit="px", limits=(-1e6, 1e6), doc="Of the picture, from 1")]
-Length = Annotated[float, Argument(unit="px", limits=(0.0, 1e6))]
+Place = Annotated[float, Argument(unit="px", limits=(0.0, MOST), doc="Of the picture, from 1")]
+Length = Annotated[float, Argument(unit="px", limits=(0.0, MOST))]
 FilePath = Annotated[str, Argument(doc="Below one of the property folders")]
 
 
