@@ -57,10 +57,12 @@ class AlpacaMount(Mount):
 
     async def pointing(self) -> Pointing:
         device = self._device
+        # Asked first: where it is afterwards, is where it has arrived.
+        is_slewing = await device.flag("slewing")
         place = await device.number("rightascension"), await device.number("declination")
         if self._of_date:
             place = from_date(*place, time.time())
-        return Pointing(*place, is_slewing=await device.flag("slewing"), is_tracking=await device.flag("tracking"))
+        return Pointing(*place, is_slewing=is_slewing, is_tracking=await device.flag("tracking"))
 
     async def slew(self, hours: float, degrees: float) -> None:
         device = self._device

@@ -43,10 +43,11 @@ class Lx200Mount(Mount):
 
     async def pointing(self) -> Pointing:
         driver = self._driver
+        # Asked first: where it is afterwards, is where it has arrived.
+        is_slewing = await driver.is_slewing()
         place = await driver.right_ascension(), await driver.declination()
         if self._equinox == "date":
             place = from_date(*place, time.time())
-        is_slewing = await driver.is_slewing()
         return Pointing(*place, is_slewing=is_slewing, is_tracking=await driver.alignment() != LAND)
 
     async def slew(self, hours: float, degrees: float) -> None:

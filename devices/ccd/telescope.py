@@ -18,7 +18,7 @@ from devices.ccd.telescope_header import telescope_entries
 from devices.ccd.telescope_properties import TelescopeProperties
 from devices.ccd.tool import CcdTool, settle
 from devices.core import Argument, Deadband, DeviceState, Operation, attribute, command, operation
-from devices.core.errors import BadValueError, ConfigurationError, NotAllowedError, RangeError, TimeoutError
+from devices.core.errors import BadValueError, ConfigurationError, NotAllowedError, RangeError, TimeoutError, reason
 from devices.pipelines.ccd.sky_place import SkyPlace, offset_from, seen_from, separation_deg
 from devices.simulators._alt_az import AltAzMount
 
@@ -71,6 +71,7 @@ class CcdTelescope(CcdTool):
         self.focus.configure(limits=(given.focus_limits[0], given.focus_limits[1]))
         settle(self.position_angle, given.position_angle)
         self.mount = self.make_mount()
+        self._asking = asyncio.Lock()
         self.add_poll(self.poll_pointing, PERIOD, "pointing")
 
     def make_mount(self) -> Mount:
@@ -115,6 +116,11 @@ class CcdTelescope(CcdTool):
 
     async def ask_pointing(self) -> Pointing:
         """Ask where it points, and publish it."""
+        # Of two that ask at once, the older answer must not be published last.
+        async with self._asking:
+            return await self._ask_pointing()
+
+    async def _ask_pointing(self) -> Pointing:
         pointing = await self.mount.pointing()
         place = self.place(pointing.right_ascension_h, pointing.declination_deg)
         self.right_ascension.publish(pointing.right_ascension_h)
@@ -237,7 +243,13 @@ class CcdTelescope(CcdTool):
                     run.report(100.0 * (1.0 - left / first) if first else 0.0, f"{left:.2f} deg left")
                     await asyncio.sleep(WATCH_PERIOD)
         except BaseException as error:
-            await self.mount.stop()
+            try:
+                await self.mount.stop()
+            except Exception as failure:
+                # Why the wait ended is told first.
+                self.log.warning("the slew was not stopped: %s: %s", reason(failure), failure)
+            if isinstance(error, ConnectionError):
+                self.lost(error)
             if isinstance(error, asyncio.TimeoutError) and not isinstance(error, TimeoutError):
                 raise TimeoutError(f"{self.name} has not arrived within slew_timeout = {limit:g} s") from None
             raise

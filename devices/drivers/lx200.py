@@ -47,14 +47,17 @@ class Lx200:
         """
         await self.close()
         self._link = await open_link(self.url, timeout=self.timeout)
-        product = await self.ask("GVP")
-        firmware = await self.ask("GVN")
         # The format is toggled, so it is looked at first.
         if not _is_long(await self.ask("GR")):
             await self.tell("U")
             if not _is_long(text := await self.ask("GR")):
                 raise ProtocolError(f"{self.url}: the right ascension stays {text!r} after :U#")
-        return f"{product} {firmware}".strip()
+        try:
+            return f"{await self.ask('GVP')} {await self.ask('GVN')}"
+        except TimeoutError:
+            # The first of them do not say what they are; the link was closed by it.
+            self._link = await open_link(self.url, timeout=self.timeout)
+            return "LX200"
 
     async def close(self) -> None:
         """Close the link; nothing happens if it is closed."""

@@ -72,6 +72,26 @@ def test_a_slew_on_lx200_is_stopped_when_it_is_aborted() -> None:
     asyncio.run(work())
 
 
+def test_a_slew_whose_mount_goes_away_has_failed() -> None:
+    async def work() -> None:
+        async with Lx200Simulator(rate=2.0) as simulator:
+            given = {"mount": "lx200", "link": simulator.url}
+            async with running(CcdTelescope("ccd/1/telescope", given)) as telescope:
+                await until(lambda: telescope.connected, "its mount")
+                hours, degrees = place_at(telescope.properties.site, 90.0, 40.0, time.time())
+                identity = await telescope.run("point", {"right_ascension": hours, "declination": degrees})
+                await until(lambda: telescope.slewing.reading.value, "the slew")
+                simulator.drop_connections()
+                status = await ended(telescope, identity)
+                assert (status["state"], status["error"].partition(":")[0]) == ("FAILED", "NotConnectedError")
+                await until(lambda: not telescope.connected, "the loss")
+                await until(lambda: telescope.connected and telescope.slewing.reading.value, "it still slews")
+                await telescope.run("halt")
+                assert not simulator.mount.is_slewing
+
+    asyncio.run(work())
+
+
 def test_the_focus_of_an_lx200_is_the_time_that_its_motor_ran() -> None:
     async def work() -> None:
         async with Lx200Simulator() as simulator:

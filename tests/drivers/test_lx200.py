@@ -126,6 +126,17 @@ def test_the_driver_goes_where_it_is_sent_and_reads_where_it_is() -> None:
     asyncio.run(work())
 
 
+def test_a_mount_that_does_not_know_what_it_is_is_taken_all_the_same() -> None:
+    async def work() -> None:
+        async with Lx200Simulator(product="") as simulator:
+            driver = Lx200(simulator.url, timeout=0.3)
+            assert await driver.connect() == "LX200"
+            assert 0.0 <= await driver.right_ascension() < 24.0
+            await driver.close()
+
+    asyncio.run(work())
+
+
 def test_the_driver_speaks_on_a_serial_line_too() -> None:
     async def work() -> None:
         async with quick() as simulator:

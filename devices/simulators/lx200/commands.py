@@ -47,8 +47,9 @@ class Lx200Commands:
             "Gt": lambda _: format_degrees(mount.site.latitude_deg, precise=False) + "#",
             # Meade counts longitudes to the west.
             "Gg": lambda _: format_degrees(-mount.site.longitude_deg, precise=False, digits=3) + "#",
-            "GVP": lambda _: self.product + "#",
-            "GVN": lambda _: "4.2g#",
+            # The first mounts of this kind did not know what they are.
+            "GVP": lambda _: self.product and self.product + "#",
+            "GVN": lambda _: self.product and "4.2g#",
             "D": lambda _: ("\x7f" if mount.is_slewing else "") + "#",
             "U": self._toggle,
             "Sr": self._set_right_ascension,
