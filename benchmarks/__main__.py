@@ -90,6 +90,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "ccd_exposure": _module("ccd_exposure"),
     "azcam_server": _module("azcam_server"),
     "alpaca": _module("alpaca"),
+    "sequencers": _module("sequencers"),
     "dcss": _module("dcss"),
     "loop_detection": _module("loop_detection"),
     "loop_dhs": _module("loop_dhs"),
