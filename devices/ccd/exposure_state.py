@@ -12,12 +12,12 @@ class ExposureState(enum.Enum):
 
     IDLE = "Idle"
     SETUP = "Setup"
-    READY = "Ready to integrate"
+    READY = "Ready"
     EXPOSING = "Exposing"
     PAUSED = "Paused"
-    EXPOSED = "Ready to read out"
-    READOUT = "Reading out"
-    HELD = "Image not written yet"
+    EXPOSED = "Exposed"
+    READOUT = "Reading"
+    HELD = "Unsaved"
     WRITING = "Writing"
     ABORTING = "Aborting"
 
