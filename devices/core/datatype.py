@@ -114,11 +114,7 @@ class DataType:
         if isinstance(python_type, type) and issubclass(python_type, enum.Enum):
             if python_type is DeviceState:
                 return cls(Kind.STATE, shape, python_type, tuple(m.name for m in python_type))
-            labels = tuple(label(m) for m in python_type)
-            if any(each.split() != [each] for each in labels):
-                # PyTango splits labels at blanks: `proxy.name` would show the label of another value, or fail.
-                raise TypeError(f"{python_type.__name__}: labels {labels} are to be single words")
-            return cls(Kind.ENUM, shape, python_type, labels)
+            return cls(Kind.ENUM, shape, python_type, tuple(label(m) for m in python_type))
         simple = {bool: Kind.BOOL, int: Kind.INT64, float: Kind.FLOAT64, str: Kind.STRING}
         if python_type in simple:
             return cls(simple[python_type], shape, text_limit=text_limit)

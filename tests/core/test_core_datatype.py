@@ -421,14 +421,3 @@ def test_a_spectrum_that_is_too_long_is_refused() -> None:
         value = [kind(1)] * 5
         with pytest.raises(RangeError, match="at most"):
             DataType.of(kind, (4,)).convert(value, "x")
-
-
-def test_a_label_of_several_words_is_refused() -> None:
-    """PyTango's ``proxy.name`` takes the words of all labels for as many labels."""
-
-    class Stage(enum.Enum):
-        READY = "Ready to integrate"
-        IDLE = "Idle"
-
-    with pytest.raises(TypeError, match=r"Stage: labels \('Ready to integrate', 'Idle'\) are to be single words"):
-        DataType.of(Stage)
