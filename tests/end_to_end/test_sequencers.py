@@ -81,4 +81,5 @@ def test_ophyd_and_happi_find_the_same_devices(facility: Facility, tmp_path: Pat
     assert run(facility, [sys.executable, "look.py"], tmp_path) == "K (0.0, 1000.0)\n"
     pytest.importorskip("happi", reason="happi is not installed")
     files_of(facility, "happi", tmp_path)
-    assert "cryo1" in run(facility, ["happi", "--path", "happi.json", "search", "cryo1"], tmp_path)
+    line = next(line for line in blocks("happi")[0][1].splitlines() if line.startswith("python"))
+    assert "beamline.Cryo1" in run(facility, ["bash", "-c", line], tmp_path)
