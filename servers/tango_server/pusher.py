@@ -27,8 +27,8 @@ WAITING, WAITING_BYTES = 32, 64 << 20
 
 #: One push at a time in the process. cppTango pushes all events under one mutex, and PyTango waits for it with Python's
 #: interpreter lock held; whoever has the mutex needs that lock to copy an image (see ``event_copies``): both would wait
-#: for ever. Devices of one server were seen to.
-_turn = threading.Lock()
+#: for ever. Devices of one server were seen to. Whatever else makes Tango push an event takes its turn, too.
+turn = threading.Lock()
 
 Push = tuple["TangoDevice", str, DataType, Reading[Any], Event]
 
@@ -99,7 +99,7 @@ def _push(device: TangoDevice, name: str, datatype: DataType, reading: Reading[A
     parts = value if datatype.kind is Kind.ENCODED and not datatype.shape else (value,)
     arguments = (name, *parts, reading.timestamp, QUALITIES[reading.quality])
     try:
-        with _turn:
+        with turn:
             if Event.CHANGE in event:
                 device.push_change_event(*arguments)
             if Event.ARCHIVE in event:

@@ -22,7 +22,7 @@ from devices.core.peers import Peers
 from servers.native import NativeService, RunningServices, services_of
 from servers.tango_server import configuration
 from servers.tango_server.loop_thread import LoopThread
-from servers.tango_server.pusher import Pusher
+from servers.tango_server.pusher import Pusher, turn
 from servers.tango_server.tango_types import (
     QUALITIES,
     argument_type,
@@ -196,7 +196,8 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
         if live.spec.unit != configuration.known(properties.unit):
             properties.unit = live.spec.unit
             try:
-                attr.set_properties(properties)
+                with turn:
+                    attr.set_properties(properties)
             except tango.DevFailed as error:
                 self._log().warning("the unit of %s is not told to Tango: %s", live.name, error.args[0].desc)
 
