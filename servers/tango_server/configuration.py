@@ -64,16 +64,6 @@ def adopt(live: LiveAttribute[Any], properties: tango.MultiAttrProp) -> None:
     live.configure(**changes)
 
 
-def adopt_event(live: LiveAttribute[Any], config: tango.AttributeInfoEx) -> None:
-    """Take over a configuration change that Tango reports."""
-    changes: dict[str, Any] = {"unit": known(config.unit), "label": config.label}
-    if live.spec.datatype.is_number:
-        changes["limits"] = _range(config.min_value, config.max_value)
-        changes["warning"] = _range(config.alarms.min_warning, config.alarms.max_warning)
-        changes["alarm"] = _range(config.alarms.min_alarm, config.alarms.max_alarm)
-    live.configure(**changes)
-
-
 def known(text: str) -> str:
     return "" if text.strip().casefold() in UNSET else text
 

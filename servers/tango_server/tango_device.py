@@ -227,12 +227,11 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
 
     def compare_configuration(self) -> None:
         """Adopt what was changed while the subscriptions were on their way: such events are lost."""
-        model, proxy = self.model, self._config_events
-        if model is None or proxy is None:
+        if self.model is None or self._config_events is None:
             return
-        names = [name for name, live in model.attributes.items() if live.spec.datatype.is_number]
-        for info in proxy.get_attribute_config_ex(names) if names else ():
-            self._adopt_configuration(info.name, info)
+        for name, live in self.model.attributes.items():
+            if live.spec.datatype.is_number:
+                self._adopt_configuration(name)
 
     def unsubscribe_configuration(self) -> None:
         """End what :meth:`subscribe_configuration` began."""
@@ -246,15 +245,18 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
 
     def _on_configuration(self, name: str, event: tango.AttrConfEventData) -> None:
         if not event.err:
-            self._adopt_configuration(name, event.attr_conf)
+            self._adopt_configuration(name)
 
-    def _adopt_configuration(self, name: str, config: Any) -> None:
-        model = self.model
-        if model is None or name not in model.attributes:
-            return
+    def _adopt_configuration(self, name: str) -> None:
         # The loop may have ended with the server.
         with contextlib.suppress(RuntimeError):
-            self.loop_thread.loop.call_soon_threadsafe(configuration.adopt_event, model.attributes[name], config)
+            self.loop_thread.loop.call_soon_threadsafe(self._adopt_now, self.model, name)
+
+    def _adopt_now(self, model: Device | None, name: str) -> None:
+        # What is, and not what an event says: the device may have changed its unit since.
+        if model is not None and model is self.model:
+            properties = self.get_device_attr().get_attr_by_name(name).get_properties()
+            configuration.adopt(model.attributes[name], properties)
 
     def _put(self, name: str, value: Any) -> None:
         model = self._working()
