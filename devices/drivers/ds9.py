@@ -6,9 +6,9 @@ import asyncio
 import re
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from devices.core.errors import BadValueError, ProtocolError, RefusedError, StorageError
+from devices.core.errors import BadValueError, ProtocolError, RefusedError, StorageError, TimeoutError
 from devices.drivers.samp import SampHub, file_of_url
 from devices.drivers.xpa import MOST_BYTES, AccessPoint, NameServer
 
@@ -17,6 +17,9 @@ System = Literal["image", "physical", "detector", "amplifier"]
 Part = Literal["", "mosaic"] | int
 #: How long a person may take to press a key, s.
 PATIENCE_S: Final = 600.0
+#: A question through SAMP is asked again after this time, s, and so many times.
+ANSWER_S: Final = 2.0
+ASKED_AGAIN: Final = 3
 _SHAPE: Final = re.compile(r"(\w+)\(([^()]*)\)")
 _PIXEL: Final = re.compile(r"(\d+),(\d+) = (\S+)")
 
@@ -104,10 +107,22 @@ class SampLink(Ds9Link):
         self._hub, self._client = hub, client
 
     async def get(self, words: str, timeout_s: float | None = None) -> str:
-        result = await self._hub.call(self._client, "ds9.get", {"cmd": words}, timeout_s)
+        result = await self._ask(words) if timeout_s is None else await self._once(words, timeout_s)
         if "url" in result:
             return await asyncio.to_thread(_content, file_of_url(str(result["url"])))
         return str(result.get("value", "")).strip()
+
+    async def _ask(self, words: str) -> dict[str, Any]:
+        # ds9 loses a call now and then that comes while it draws (measured); a question may be asked again.
+        for _ in range(ASKED_AGAIN):
+            try:
+                return await self._once(words, ANSWER_S)
+            except TimeoutError:
+                continue
+        return await self._once(words)
+
+    async def _once(self, words: str, timeout_s: float | None = None) -> dict[str, Any]:
+        return await self._hub.call(self._client, "ds9.get", {"cmd": words}, timeout_s)
 
     async def set(self, words: str) -> None:
         await self._hub.call(self._client, "ds9.set", {"cmd": words})
