@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from operator import attrgetter
@@ -52,18 +53,18 @@ def register(kind: type[T], item: str, *, polled: bool = False, **words: Unpack[
     return Register(AttributeSpec("", DataType.of(kind), **words), item, polled)
 
 
-class Registers(Component):
+class Registers(Component, ABC):
     """A component with registers. What is declared in K is in the display unit of one input: K/min becomes degC/min."""
 
     @property
+    @abstractmethod
     def subsystem(self) -> Any:
         """The part of the driver that answers for this component; only while connected."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def unit_source(self) -> str | None:
         """The letter of the input whose display unit counts here; None while that is not known."""
-        raise NotImplementedError
 
     def registers(self, *, in_unit: bool = False) -> list[tuple[LiveAttribute[Any], Query[Any]]]:
         """What is asked for in a group, with the driver's items; ``in_unit``: only what has the display unit."""

@@ -373,7 +373,8 @@ class LoopDetector(LoopReadings, TakesFrames, LooksAtSample):
 
     def _serve(self, operations: DhsOperations) -> None:
         for name, work in self._works.items():
-            operations.add(name, self._demanding(name, work))
+            # Everybody may stop what runs, also while another client has the device.
+            operations.add(name, work if name == "stopCollectLoopImages" else self._demanding(name, work))
         self._served = operations
 
     def _demanding(self, name: str, work: Work) -> Work:

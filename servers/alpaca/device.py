@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import socket
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -28,7 +29,7 @@ def own_version() -> str:
         return "0"
 
 
-class AlpacaDevice:
+class AlpacaDevice(ABC):
     """A device as its clients see it.
 
     A subclass declares members with `get` and `put`; tables have those that are constant, and those of the interface
@@ -50,7 +51,8 @@ class AlpacaDevice:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        found = [getattr(cls, name) for name in dir(cls)]
+        # Of a class that is being made ABCMeta has not set ``__abstractmethods__`` yet.
+        found: list[Any] = [getattr(cls, name, None) for name in dir(cls)]
         cls._gets = {each.__get_member__.name: each.__get_member__ for each in found if hasattr(each, "__get_member__")}
         cls._puts = {each.__put_member__.name: each.__put_member__ for each in found if hasattr(each, "__put_member__")}
 
@@ -67,13 +69,13 @@ class AlpacaDevice:
 
     # For subclasses -------------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def hardware(self) -> Device:
         """The device behind it.
 
         Raises:
             NotConnectedError: it is not there.
         """
-        raise NotImplementedError
 
     def exists(self) -> bool:
         """Whether this facility has such a device now."""

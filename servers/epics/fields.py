@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -35,7 +36,7 @@ Getter = Callable[[Record], Any]
 Field = tuple[ChannelType, Sequence[str], Getter]  # native type, labels, value
 
 
-class View:
+class View(ABC):
     """One name as Channel Access serves it.
 
     Attributes:
@@ -59,8 +60,9 @@ class View:
     def labels(self) -> Sequence[str]:
         return self._labels
 
+    @abstractmethod
     def value(self, reading: Reading) -> Any:
-        raise NotImplementedError
+        """What a client is given of a reading."""
 
     def passes(self, sent: Reading, reading: Reading) -> bool:
         """Whether a changed value is worth an update after the one that was sent."""

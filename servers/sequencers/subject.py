@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import keyword
 import re
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from servers.facility.spelling import did_you_mean
 
 #: What every device has for programs, and a plan does not need.
 OWN: Final = frozenset(
-    {"describe", "operations", "operation_status", "abort", "memorized", "apply_memorized", "alarm_summary"}
+    """
+    describe operations operation_status abort memorized apply_memorized alarm_summary reserve release reserved_by
+    """.split()
 )
 #: Names that mean something to ophyd, ophyd-async or the run engine; an attribute of one gets a ``_`` behind.
 TAKEN: Final = frozenset(
@@ -53,11 +56,10 @@ def parse_move(text: str) -> Move:
         BadValueError: it is not of this form.
     """
     found = re.fullmatch(r"([a-z]\w*)=(\w+),(\w+),([\d.eE+-]+),([\d.eE+-]+)", text)
-    try:
-        assert found
-        return Move(found[1], found[2], found[3], float(found[4]), float(found[5]))
-    except (AssertionError, ValueError):
-        raise BadValueError(f"{text} is not NAME=SETPOINT,READBACK,TOLERANCE,SECONDS") from None
+    if found is not None:
+        with contextlib.suppress(ValueError):  # 1e, ...: said below
+            return Move(found[1], found[2], found[3], float(found[4]), float(found[5]))
+    raise BadValueError(f"{text} is not NAME=SETPOINT,READBACK,TOLERANCE,SECONDS")
 
 
 @dataclass(frozen=True)

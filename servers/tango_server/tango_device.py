@@ -254,7 +254,8 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
 
     def _adopt_now(self, model: Device | None, name: str) -> None:
         # What is, and not what an event says: the device may have changed its unit since.
-        if model is not None and model is self.model:
+        # After Init the device may be another, without this attribute.
+        if model is not None and model is self.model and name in model.attributes:
             properties = self.get_device_attr().get_attr_by_name(name).get_properties()
             configuration.adopt(model.attributes[name], properties)
 
