@@ -91,6 +91,7 @@ GROUPS: dict[str, Callable[[], list[Figure]]] = {
     "azcam_server": _module("azcam_server"),
     "alpaca": _module("alpaca"),
     "sequencers": _module("sequencers"),
+    "distributed": _module("distributed"),
     "dcss": _module("dcss"),
     "loop_detection": _module("loop_detection"),
     "loop_dhs": _module("loop_dhs"),

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.azcam_home import azcam_python
+from benchmarks import peer_home
 from benchmarks.figure import Figure
 
 ROUNDS: Final = 5
@@ -86,7 +86,7 @@ def _serve(pipe: Connection) -> None:
 
 @contextmanager
 def _theirs() -> Iterator[int | None]:
-    python = azcam_python()
+    python = peer_home.install("azcam")
     if python is None:
         yield None
         return

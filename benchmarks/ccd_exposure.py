@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.azcam_home import azcam_python
+from benchmarks import peer_home
 from benchmarks.figure import Figure
 from devices.ccd import ArchonController, CcdDisplay, CcdExposure, SimulatedInstrument, SimulatedTelescope
 from devices.ccd.archon_link import ArchonLink
@@ -83,7 +83,7 @@ def _measured(columns: int, rows: int, across: int, disk: Path, memory: Path, fr
     try:
         found = asyncio.run(_in_turns(here, port, disk, memory, frame_bytes))
         camera.terminate()
-        if across == 2 and (python := azcam_python()) is not None:
+        if across == 2 and (python := peer_home.install("azcam")) is not None:
             found["azcam"] = _azcam(python, port, columns, rows, memory)
         return found
     finally:

@@ -46,6 +46,8 @@ async def serve_records(ports: dict[str, int], started: Started) -> None:
         pva.add(record)
     ca.start()
     pva.start()
+    ca.open()
+    pva.open()
     await started(lambda number, value: records[number].publish(Reading(value, time.time_ns())))
     ca.stop()
     pva.stop()

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import tango
 
 from devices.core import errors
-from servers.operation_error import operation_error
+from devices.core.operation_error import operation_error
 
 #: How often an operation is asked after, s.
 PERIOD: Final = 0.05

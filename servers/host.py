@@ -9,7 +9,6 @@ import importlib
 import logging
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -26,6 +25,7 @@ from devices.core.neighbours import Neighbours
 from servers.facility import leash
 from servers.facility.address import from_here, publish_options
 from servers.facility.facility_file import Facility, full_server_name, short_server_name
+from servers.facility.port_check import free_port
 from servers.facility.ports import Ports
 from servers.facility.property_owner import PropertyOwner
 from servers.facility.pulse import Pulse
@@ -67,12 +67,6 @@ def device_class(import_path: str) -> type[Device]:
     return found
 
 
-def free_port(address: str) -> int:
-    """A TCP port of an address that nobody has at the moment."""
-    with socket.create_server((address, 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 class Host:
     """The devices of one Tango server."""
 
@@ -109,9 +103,8 @@ class Host:
         """How devices reach PVs: of this facility, and of the servers that its file names."""
         from servers.neighbours.epics_neighbours import EpicsNeighbours  # libraries that few servers need
 
-        ports, others = self.facility.ports, self.facility.pv_servers
-        ca = [ports.endpoint("ca"), ports.endpoint("ca_images"), *others.get("ca", ())]
-        return EpicsNeighbours(ca, [ports.endpoint("pva"), ports.endpoint("pva_images"), *others.get("pva", ())])
+        ca, pva = self.facility.ports.asked
+        return EpicsNeighbours(ca, pva)
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; in the main thread.
@@ -201,8 +194,10 @@ class Host:
 
     def _started(self) -> None:
         # cppTango has its own handlers; from here on a signal ends the server through the loop below.
-        for number in (signal.SIGTERM, signal.SIGINT):
+        ends = (signal.SIGTERM, signal.SIGINT)
+        for number in ends:
             signal.signal(number, self.stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)  # what Tango's Starter starts has them blocked
         for device in self._devices():
             device.remove_foreign_attributes()
         # What is there now stays: a full collection through numba's and scipy's objects stops every read and every
@@ -280,6 +275,7 @@ def serve(
         ConfigurationError: the facility has no such server, or a class that cannot be imported.
     """
     leash.attach()
+    faulthandler.enable()  # a crash in a library leaves the stacks of all threads in the log
     log_to_stderr()
     host = Host(
         full_server_name(instance),

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -14,45 +12,20 @@ from servers.automl.command import automl
 from servers.command_group import OneLineErrors
 from servers.daqdata.command import daq
 from servers.dhs.command import dhs
-from servers.facility import DEFAULT_STATE_DIR
+from servers.facility import DEFAULT_STATE_DIR, site_commands
+from servers.help_pages import explain
 from servers.ingest.command import correlator
 from servers.leash.command import saxs
+from servers.options import (
+    client_options,
+    facility_option,
+    option_group,
+    port_offset_option,
+    server_options,
+    state_dir_option,
+    tango_host_option,
+)
 from servers.sequencers.options import sequencer_options
-
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
-
-def option_group(*options: Callable[[CommandT], CommandT]) -> Callable[[CommandT], CommandT]:
-    """Several options as one decorator."""
-
-    def decorate(command: CommandT) -> CommandT:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-state_dir_option = partial(
-    click.option,
-    "--state-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=DEFAULT_STATE_DIR,
-    show_default=True,
-    help="Database, logs and files of the facility.",
-)
-port_offset_option = partial(
-    click.option, "--port-offset", type=int, default=0, show_default=True, help="Added to every port."
-)
-tango_host_option = partial(
-    click.option, "--tango-host", metavar="HOST:PORT", help="An existing Tango database instead of the facility's own."
-)
-facility_option = click.option(
-    "--facility", "facility_path", type=click.Path(path_type=Path), help="The facility's JSON file."
-)
-# A client also finds its facility through what `diptych env` exported; a server never listens to the shell.
-client_options = option_group(state_dir_option(envvar="DIPTYCH_STATE_DIR"), tango_host_option())
-server_options = option_group(facility_option, state_dir_option(), port_offset_option(), tango_host_option())
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,6 +39,11 @@ main.add_command(daq)
 main.add_command(correlator)
 main.add_command(automl)
 main.add_command(dhs)
+main.add_command(site_commands.migrate)
+main.add_command(site_commands.backup)
+main.add_command(site_commands.restore)
+main.add_command(site_commands.attend)
+main.add_command(site_commands.install_units)
 
 
 @main.command()
@@ -362,6 +340,24 @@ def panels(files: tuple[Path, ...], folder: Path, only_check: bool, tidy: bool) 
 
 
 @main.command()
+@click.argument("script", default="")
+@click.option("--dry-run", is_flag=True, help="Show times, altitudes and what would be refused; move nothing.")
+@click.option("--from", "first_row", type=click.IntRange(1), default=1, metavar="N", help="Begin with row N.")
+@click.option("--begin", default="", metavar="UTC", help="With --dry-run: 2026-11-22T02:30 instead of now.")
+@click.option("--on-failure", default="", metavar="POLICY", help="stop, skip, pause, retry N, retry N skip|pause.")
+@click.option("--carry-on", is_flag=True, help="Go on with the script that did not come to its end.")
+@click.option("--background", is_flag=True, help="Return when it runs.")
+@click.option("--yes", is_flag=True, help="Run it although rows are beyond the telescope's limits.")
+@click.option("--observer", default="ccd/1/observer", show_default=True, metavar="DEVICE")
+@client_options
+def observe(script: str, **options: Any) -> None:
+    """Carry out the observing script SCRIPT; without one, follow the script that runs. Ctrl-C pauses it."""
+    from servers.observing import command
+
+    command.observe(script, **options)
+
+
+@main.command()
 @click.option("--mock", is_flag=True, help="Start a simulated camera when no facility runs; it ends with the shell.")
 @click.option("--startup", type=click.Path(path_type=Path, dir_okay=False), help="Run this script first.")
 @click.option("--command", "-c", "code", metavar="CODE", help="Run this instead of a prompt.")
@@ -375,11 +371,16 @@ def shell(mock: bool, startup: Path | None, code: str | None, **place: Any) -> N
 
 @main.command()
 @option_group(state_dir_option(envvar="DIPTYCH_STATE_DIR"), port_offset_option(), tango_host_option())
-def doctor(**place: Any) -> None:
+@click.option("--listeners", is_flag=True, help="Instead: every socket that listens, who reaches it, what guards it.")
+def doctor(listeners: bool, **place: Any) -> None:
     """Say what is wrong here and what to do about it."""
     from servers.facility import doctor as examination
+    from servers.facility import listeners as sockets
 
-    findings = examination.examine(**place)
+    if listeners:
+        findings = sockets.report(place["state_dir"], place["port_offset"], click.echo)
+    else:
+        findings = examination.examine(**place)
     for finding in findings:
         click.echo(finding)
     click.echo("nothing is wrong" if not findings else f"{len(findings)} findings", err=bool(findings))
@@ -392,6 +393,8 @@ def client() -> Any:
 
     return module
 
+
+explain(main)
 
 if __name__ == "__main__":
     main()

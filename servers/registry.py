@@ -8,13 +8,13 @@ without their backslashes from one kind of database and in another encoding from
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 import tango
-from dsconfig.tangodb import is_protected
 
-from devices.core.errors import BusyError, RefusedError
+from devices.core.errors import BusyError, NotConnectedError, RefusedError
 from servers.facility import readiness, record
 from servers.facility.change import Change
 from servers.facility.facility_file import SERVER_NAME, Facility, Properties, short_server_name
@@ -23,6 +23,15 @@ from servers.facility.place import database_of, facility_of
 from servers.facility.property_owner import PropertyOwner
 from servers.facility.rehearsal import rehearse
 from servers.facility.tango_database import devices_of, open_database
+
+# Properties of a device that Tango itself writes: what it polls, what it logs.
+KEPT_BY_TANGO: Final = frozenset({"polled_attr", "logging_level", "logging_target"})
+# Properties of an attribute that clients set by Tango's attribute configuration (and `__value`, the memorized one).
+CLIENT_SETTINGS: Final = frozenset(
+    "label format unit standard_unit display_unit description mode min_value max_value min_alarm max_alarm min_warning "
+    "max_warning delta_t delta_val abs_change rel_change event_period archive_abs_change archive_rel_change "
+    "archive_period".split()
+)
 
 
 def register(
@@ -67,7 +76,7 @@ def register(
         yield f"{len(changes)} changes, none made (dry run)"
         return
     if remove:
-        _refuse_running(facility, host)
+        refuse_running(facility, host, "removed")
     apply(changes, database)
     yield f"{len(changes)} changes made in {host}"
     for server in running_servers(changes, database):
@@ -104,10 +113,41 @@ def differences(facility: Facility, database: tango.Database, *, whole: bool = F
     return changes
 
 
+def bring_up_to_date(facility: Facility, tango_host: str, *, whole: bool, show: Callable[[str], None]) -> int:
+    """Make a database agree with the facility file; returns how many things had to change.
+
+    Args:
+        whole: the database is this facility's own, so servers of ours that the file does not name are deleted.
+        show: gets each difference of a database that others use, too, before the first is made.
+
+    Raises:
+        NotConnectedError: the database does not answer, or does not take a change.
+    """
+    try:
+        database = open_database(tango_host)
+        changes = differences(facility, database, whole=whole)
+        for change in () if whole else changes:
+            show(f"  {change}")
+        apply(changes, database)
+    except tango.DevFailed as error:
+        raise NotConnectedError(f"the Tango database at {tango_host}: {error.args[0].desc}") from error
+    except RefusedError as error:
+        raise NotConnectedError(f"{tango_host}: {error}") from error
+    if changes:
+        show(f"registered {len(changes)} changes of {facility.path.name}")
+    return len(changes)
+
+
 def client_settings(facility: Facility, source: tango.Database, database: tango.Database) -> Iterator[Change]:
-    """What clients have set in another database and the file does not name: bounds, limits, units, memorized values."""
+    """What clients have set in another database and the file does not name: bounds, limits, units, memorized values.
+
+    Of a device whose properties the file leaves to the database, those come, too.
+    """
     for server in facility.devices:
         for device in facility.device_names(server):
+            if device in facility.unmanaged:
+                home = PropertyOwner("device", device, None, server)
+                yield from home.changes(database, home.stored(source))
             in_file = {
                 attribute.casefold(): {name.casefold() for name in group}
                 for attribute, group in facility.attribute_properties.get(device, {}).items()
@@ -135,11 +175,16 @@ def removal(facility: Facility, database: tango.Database) -> list[Change]:
     return changes
 
 
-def _refuse_running(facility: Facility, host: str) -> None:
+def refuse_running(facility: Facility, host: str, what: str) -> None:
+    """Demand that no server of a facility runs with a database.
+
+    Raises:
+        BusyError: some do; ``what`` (`removed`) did not happen.
+    """
     silent = readiness.silent_servers(host, facility.devices)
     if running := [short_server_name(server) for server in facility.devices if server not in silent]:
         raise BusyError(
-            f"these servers of {facility.path.name} run: {', '.join(running)}; stop them first, nothing was removed"
+            f"these servers of {facility.path.name} run: {', '.join(running)}; stop them first, nothing was {what}"
         )
 
 
@@ -198,12 +243,12 @@ def _content_changes(
     facility: Facility, database: tango.Database, server: str, device: str, properties: Properties
 ) -> Iterator[Change]:
     def keep(name: str) -> bool:
-        return device in facility.unmanaged or is_protected(name)
+        return device in facility.unmanaged or name.startswith("_") or name.casefold() in KEPT_BY_TANGO
 
     yield from PropertyOwner("device", device, None, server).changes(database, properties, keep)
     for attribute, group in facility.attribute_properties.get(device, {}).items():
         owner = PropertyOwner("device", device, attribute, server)
-        yield from owner.changes(database, group, _is_protected_attribute)
+        yield from owner.changes(database, group, _is_client_setting)
     alias = facility.aliases.get(device)
     if alias and alias != (old_alias := _alias(database, device)):
         yield Change(
@@ -214,8 +259,8 @@ def _content_changes(
         )
 
 
-def _is_protected_attribute(name: str) -> bool:
-    return bool(is_protected(name, attr=True))
+def _is_client_setting(name: str) -> bool:
+    return name.startswith("_") or name.casefold() in CLIENT_SETTINGS
 
 
 def _alias(database: tango.Database, device: str) -> str | None:

@@ -15,6 +15,7 @@ _HOMES = {
     "CcdDisplay": "display",
     "CcdExposure": "exposure",
     "CcdInstrument": "instrument",
+    "CcdObserver": "observing.observer",
     "CcdTelescope": "telescope",
     "CcdTempcon": "tempcon",
     "MagellanController": "magellan_controller",

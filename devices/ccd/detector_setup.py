@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from devices.core.errors import BadValueError, RangeError
+from devices.core.json_text import read_json_text
 from devices.pipelines.ccd.ccd_image import Card
 from devices.pipelines.ccd.detector import FocalPlane, Format, Geometry, Roi
 from devices.pipelines.ccd.geometry import make_geometry, whole
@@ -196,7 +196,7 @@ def read_setup(text: str) -> DetectorSetup:
             text = Path(text.strip()).read_text()
         except OSError as error:
             raise ValueError(f"{error.filename}: {error.strerror}") from error
-    document = json.loads(text)
+    document = read_json_text(text)
     if not isinstance(document, dict):
         raise ValueError("a JSON object is expected")
     return DetectorSetup().changed(document)

@@ -14,6 +14,7 @@ from devices.ccd.exposure_properties import ExposureProperties
 from devices.ccd.tool import CcdTool
 from devices.core import Argument, attribute, command
 from devices.core.errors import BadValueError, reason
+from devices.core.json_text import read_json_text
 from devices.pipelines.ccd.geometry import whole
 
 MOST_AMPS = 1024
@@ -204,7 +205,7 @@ class ExposureDetector(CcdTool):
     async def set_detpars(self, detector: Annotated[str, Argument(text_limit=65536, doc="JSON object")]) -> None:
         """Say several things of the detector at once; keys as in the property `detector`."""
         try:
-            words = json.loads(detector)
+            words = read_json_text(detector)
         except ValueError as error:
             raise BadValueError(f"detector: no JSON: {error}") from error
         if not isinstance(words, dict):

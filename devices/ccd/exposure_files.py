@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from devices.drivers.allowed_folders import AllowedFolders
 from devices.drivers.ccd_fits import write_image
 from devices.pipelines.ccd.ccd_image import CcdImage
 
+FIRST_NUMBER: Final = 1
+
 
 class ExposureFiles(CcdTool):
     """The side of an exposure that names and writes files."""
@@ -33,7 +35,7 @@ class ExposureFiles(CcdTool):
     image_number = attribute(
         int,
         access="read_write",
-        initial=1,
+        initial=FIRST_NUMBER,
         limits=(0, MOST_NUMBER),
         memorized="show",
         group="Files",
@@ -77,6 +79,7 @@ class ExposureFiles(CcdTool):
         if problems:
             raise ConfigurationError(self.name, problems)
         self.store = ImageStore(spool, write, self.log)
+        self._has_numbered = False
         settle(self.image_folder, str(given.data_folder))
         settle(self.image_root, given.image_root)
         settle(self.file_type, given.file_type)
@@ -131,6 +134,8 @@ class ExposureFiles(CcdTool):
 
     def target(self, image_type: str, *, is_test: bool) -> Target:
         """Where an image of a type goes, and how."""
+        if not is_test:
+            self._pass_over_files_of_the_process_before(image_type)
         return Target(
             self.next_path(image_type, is_test=is_test),
             self.file_type.value,
@@ -149,6 +154,20 @@ class ExposureFiles(CcdTool):
                 self.image_number.publish_setpoint(number)
                 # As if a client had put it: after a restart numbering goes on.
                 self.remember(self.image_number)
+
+    def _pass_over_files_of_the_process_before(self, image_type: str) -> None:
+        """A process that was killed may have written its last image and not yet remembered the next number."""
+        if self._has_numbered or not (self.auto_increment.value and self.include_number.value):
+            return
+        self._has_numbered = True
+        first = number = self.image_number.value
+        remembers = first != FIRST_NUMBER
+        while remembers and number < MOST_NUMBER and not self.overwrite.value and self.next_path(image_type).exists():
+            number += 1
+            self.image_number.publish(number)
+        if number != first:
+            self.image_number.publish_setpoint(number)
+            self.log.warning("image_number goes from %d to %d: those files are there already", first, number)
 
     def show_filename(self) -> None:
         """Publish where the next image goes."""

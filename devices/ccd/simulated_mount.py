@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from devices.ccd.mount import Mount, Pointing
-from devices.simulators._alt_az import AltAzMount
+from devices.pipelines.ccd.alt_az_mount import AltAzMount
 
 
 class SimulatedMount(Mount):

@@ -19,8 +19,8 @@ from devices.ccd.telescope_properties import TelescopeProperties
 from devices.ccd.tool import CcdTool, settle
 from devices.core import Argument, Deadband, DeviceState, Operation, attribute, command, operation
 from devices.core.errors import BadValueError, ConfigurationError, NotAllowedError, RangeError, TimeoutError, reason
+from devices.pipelines.ccd.alt_az_mount import AltAzMount
 from devices.pipelines.ccd.sky_place import SkyPlace, offset_from, seen_from, separation_deg
-from devices.simulators._alt_az import AltAzMount
 
 PERIOD: Final = 0.5
 #: How often a slew is looked at that somebody waits for, s.

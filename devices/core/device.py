@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 from devices.core.attribute import Attribute, AttributeSpec, attribute
 from devices.core.command import LiveCommand
 from devices.core.component import Component, Part, declared
+from devices.core.dask_executor import DaskExecutor
 from devices.core.datatype import DataType, DeviceState
 from devices.core.errors import ConfigurationError, UnknownNameError, reason
 from devices.core.executor import SharedProcessPool, make_executor
@@ -143,7 +144,11 @@ class Device(Component):
     def executor(self) -> Executor:
         """Where pipelines run; made when first used."""
         if self._executor is None:
-            self._executor = make_executor(self.properties.executor, f"{self.name} pipeline")
+            given = self.properties
+            if given.scheduler:
+                self._executor = DaskExecutor(given.scheduler, given.scheduler_tls, self._tell_scheduler)
+            else:
+                self._executor = make_executor(given.executor, f"{self.name} pipeline")
         return self._executor
 
     @property
@@ -322,6 +327,10 @@ class Device(Component):
         except ConnectionError as error:
             self.lost(error)
             raise
+
+    def _tell_scheduler(self, problem: str) -> None:
+        if not self.elsewhere(self.set_fault, "scheduler", problem):
+            self.set_fault("scheduler", problem)
 
     def _find(self, table: Mapping[str, Any], what: str, name: str) -> Any:
         try:

@@ -15,6 +15,7 @@ from devices.core.attribute import Attribute, attribute
 from devices.core.deadband import Deadband
 from devices.core.errors import AbortedError, BusyError, RangeError, UnknownNameError, reason
 from devices.core.json_value import json_value
+from devices.core.operation_error import operation_error
 
 if TYPE_CHECKING:
     from devices.core.command import WhenBusy
@@ -146,6 +147,23 @@ class Operations:
             UnknownNameError: no such id, or it is older than the last 100 or the last restart.
         """
         return self._find(operation_id).as_dict()
+
+    async def result(self, operation_id: str) -> Any:
+        """Wait for the end of an operation; its result. Whoever stops waiting ends nothing.
+
+        Raises:
+            AbortedError: it was aborted.
+            DiptychError: why it failed, in the class of that error.
+            UnknownNameError: no such id.
+        """
+        run = self._find(operation_id)
+        if (task := self._tasks.get(operation_id)) is not None:
+            await asyncio.wait({task})
+        if run.state is OperationState.DONE:
+            return run.result
+        if run.state is OperationState.ABORTED:
+            raise AbortedError(f"{run.name} was aborted")
+        raise operation_error(run.error)
 
     def all(self) -> list[dict[str, Any]]:
         """The operations remembered, newest first; a long result is left out, ``operation_status`` has it."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from devices.core.alarm import Range
+from devices.core.dask_executor import scheduler_address
 from devices.core.errors import ConfigurationError
 from devices.core.executor import executor_factory
 
@@ -50,6 +51,9 @@ class Properties:
         pv_prefix: what its PV names begin with, e.g. ``CRYO1:``; empty: not mirrored.
         executor: where pipelines run: ``thread``, ``process``, ``process:N``, or ``module:factory`` of an executor of
             ``concurrent.futures`` shape.
+        scheduler: the Dask scheduler whose workers run pipelines instead, ``tcp://HOST:PORT`` or ``tls://HOST:PORT``;
+            empty: none. Who reaches a scheduler runs programs there.
+        scheduler_tls: the folder of ``ca.pem``, ``cert.pem`` and ``key.pem`` for a scheduler at ``tls://``.
     """
 
     pv_prefix: str = setting("", doc="What its PV names begin with, e.g. CRYO1:")
@@ -58,6 +62,10 @@ class Properties:
         doc="Where pipelines run: thread, process, process:N or module:factory",
         check=executor_factory,
     )
+    scheduler: str = setting(
+        "", doc="Dask scheduler that is used instead: tcp://HOST:PORT, tls://HOST:PORT", check=scheduler_address
+    )
+    scheduler_tls: str = setting("", doc="Folder of ca.pem, cert.pem and key.pem for tls://")
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any], subject: str = "properties") -> Self:

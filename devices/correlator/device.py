@@ -34,6 +34,7 @@ from devices.correlator.slots import CubeSlots
 from devices.correlator.worker import make_worker
 from devices.correlator.worker_process import Tell, WorkerProcess
 from devices.drivers.allowed_folders import AllowedFolders
+from devices.pipelines.candidates.candidate import Candidate
 from devices.pipelines.search.trials import Trials
 
 SHOW_PERIOD: Final = 1.0
@@ -83,6 +84,8 @@ class CorrelatorServer(CorrelatorReadings):
             problems.append(f"{len(trials.dms)} DMs and {len(trials.widths)} widths: at most {MOST_DMS}, {MOST_WIDTHS}")
         if given.multithreading and max(given.nrows, given.ncols) > given.gridsize:
             problems.append(f"{given.nrows} x {given.ncols} parts of {given.gridsize} pixels")
+        if given.scheduler and given.place != "cpu":
+            problems.append(f"scheduler = {given.scheduler}: its workers search on processors, compute = {given.place}")
         if problems:
             raise ConfigurationError(self.name, problems)
         self._band = band
@@ -290,6 +293,7 @@ class CorrelatorServer(CorrelatorReadings):
         """The engine tells what the search of a gulp gave."""
         self.show_gulp(gulp, found)
         self.set_fault("results", found.problem)
+        self.set_fault("scheduler", found.scheduler_problem)
         for injection in self.injected.found(found):
             self.injection_recovered.publish(injection.recovered)
             self.injection_candidate.publish(injection.candidate)
@@ -298,7 +302,9 @@ class CorrelatorServer(CorrelatorReadings):
         # The strongest is to be the newest.
         for candidate, cutout in reversed(list(zip(found.candidates, found.cutouts, strict=True))):
             self.log_of_candidates.add(candidate, cutout)
-            self._tell_hooks(candidate)
+            if self._is_trigger(candidate):
+                self.show_trigger(candidate)
+                self.hooks.tell(candidate, device=self.name)
         if found.candidates:
             self.show_candidates()
             self.show_chosen(self.chosen.value)
@@ -310,11 +316,11 @@ class CorrelatorServer(CorrelatorReadings):
         """The engine tells that a gulp could not be searched."""
         self.injected.lost()
 
-    def _tell_hooks(self, candidate: Any) -> None:
+    def _is_trigger(self, candidate: Candidate) -> bool:
+        """Whether hooks are told of a candidate."""
         given = self.properties
         unwanted = candidate.injected and not given.hook_injections
-        if candidate.snr >= given.hook_snr and not unwanted and not candidate.rfi_probability > given.pthreshold:
-            self.hooks.tell(candidate, device=self.name)
+        return candidate.snr >= given.hook_snr and not unwanted and not candidate.rfi_probability > given.pthreshold
 
     async def _apart(self, question: Any, seconds: float, told: Tell = lambda part: None) -> Any:
         """Ask a process of its own, which ends with the operation."""

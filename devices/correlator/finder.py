@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from devices.core.errors import BadValueError
 from devices.correlator.clock import Clock
+from devices.correlator.dask_strips import DaskStrips
 from devices.correlator.drift import Drift
 from devices.correlator.gulp import Gulp
 from devices.correlator.injection import Pulse, add_pulse, response
@@ -62,11 +63,13 @@ class Finder:
 
     Args:
         given: its properties.
+        strips: the workers of a scheduler, which it closes; None: all is done here.
     Raises:
         OSError: a file of the point spread function, or of weights, cannot be read. ValueError: it is none.
     """
 
-    def __init__(self, given: CorrelatorProperties) -> None:
+    def __init__(self, given: CorrelatorProperties, strips: DaskStrips | None = None) -> None:
+        self._strips = strips
         self._given, self._band = given, given.band
         self._optics = Optics.of(given, self._band)
         self._network: Network | None = None
@@ -136,6 +139,7 @@ class Finder:
             injected=tuple(injected),
             saved=saved,
             problem=self._writing.problem,
+            scheduler_problem="" if self._strips is None else self._strips.problem,
             seconds=clock.seconds(),
         )
 
@@ -143,6 +147,8 @@ class Finder:
         """End the threads; what is to be written is written first."""
         self._writing.close()
         self._close_lines()
+        if self._strips is not None:
+            self._strips.close()
 
     def _close_lines(self) -> None:
         for line in self._lines:
@@ -153,7 +159,7 @@ class Finder:
         before, self._plan = self._plan, job.plan
         if before is None or before.trials != job.plan.trials:
             self._close_lines()
-            self._lines = lines_of(self._given, self._band, job.plan, self._optics)
+            self._lines = lines_of(self._given, self._band, job.plan, self._optics, self._strips)
             self._excess = np.ones((1, 1))
         for line in self._lines:
             line.adopt(job.plan)

@@ -82,6 +82,7 @@ class Found:
         complete: whether the gulp before was there.
         saved: path of the cube, where it was to be written.
         problem: why results cannot be written; "": they can.
+        scheduler_problem: why it was not searched by the workers of the scheduler; "": it was, or there is none.
         seconds: stage -> how long it took, s; "total" is all of it.
     """
 
@@ -99,3 +100,4 @@ class Found:
     saved: str
     problem: str
     seconds: Mapping[str, float]
+    scheduler_problem: str = ""

@@ -21,6 +21,7 @@ from devices.pipelines.search.result import SearchResult
 from devices.pipelines.search.search import Search
 from devices.pipelines.search.settings import SearchSettings
 from devices.pipelines.search.slow import BIN, SlowSearch
+from devices.pipelines.search.strip import StripWorkers
 from devices.pipelines.search.trials import Trials
 
 BASE: Final = "base"
@@ -205,10 +206,12 @@ class Line:
         return Pictures(cutout, dynamic_spectrum(recent, y, x, beam_px), look_back)
 
 
-def lines_of(given: CorrelatorProperties, band: Band, plan: Plan, optics: Optics) -> list[Line]:
-    """The kinds of search that properties ask for; the base first."""
+def lines_of(
+    given: CorrelatorProperties, band: Band, plan: Plan, optics: Optics, workers: StripWorkers | None = None
+) -> list[Line]:
+    """The kinds of search that properties ask for; the base first, which alone has enough to do for ``workers``."""
     settings, place = search_settings(given, plan), given.place
-    base = BaseSearch(Search(band, plan.trials, settings, optics.psf, place))
+    base = BaseSearch(Search(band, plan.trials, settings, optics.psf, place, workers))
     lines = [Line(BASE, base, given.nsamps, given, optics)]
     if given.slow:
         slow = SlowSearch(band, plan.trials, settings, optics.psf, place)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from devices.core import Device, attribute
+from devices.core import Deadband, Device, attribute
 from devices.core.datatype import DataType
 from devices.correlator.assembler import Assembler
 from devices.correlator.candidate_log import KEPT, CandidateLog
@@ -18,6 +18,7 @@ from devices.correlator.gulp import Gulp
 from devices.correlator.job import Found
 from devices.correlator.nodes import Node, Nodes
 from devices.correlator.properties import CorrelatorProperties
+from devices.pipelines.candidates.candidate import Candidate
 
 MOST_NODES: Final = 1024
 MOST_DMS: Final = 255
@@ -30,6 +31,9 @@ NAME_LIMIT: Final = 39
 #: Candidates in the list for people.
 LISTED: Final = 30
 COLUMN: Final = (KEPT,)
+#: Also an equal value is an event: who waits for a trigger knows its readings by their common time stamp.
+ALWAYS: Final = Deadband(period=0.0)
+UNIX_EPOCH_MJD: Final = 40587.0
 
 
 class CorrelatorReadings(Device):
@@ -151,7 +155,22 @@ class CorrelatorReadings(Device):
     )
     injections = attribute(str, initial="[]", text_limit=1 << 16, group="Injection", doc="The last 20, JSON")
 
-    # Triggers
+    # Triggers: the newest candidate that hooks are told of, where there are any
+    triggers = attribute(int, initial=0, change=ALWAYS, group="Triggers", doc="Candidates strong enough for hooks")
+    trigger_name = attribute(
+        str, initial="", text_limit=NAME_LIMIT, change=ALWAYS, group="Triggers", doc="Of the newest; the rest follows"
+    )
+    trigger_time = attribute(
+        float, unit="s", precision=3, initial=0.0, change=ALWAYS, group="Triggers",
+        doc="When it arrived at the lowest frequency, since 1970",
+    )  # fmt: skip
+    trigger_snr = attribute(float, precision=1, initial=0.0, change=ALWAYS, group="Triggers", doc="Sigma")
+    trigger_dm = attribute(float, unit="pc/cm3", precision=0, initial=0.0, change=ALWAYS, group="Triggers")
+    trigger_width = attribute(float, unit="s", precision=2, initial=0.0, change=ALWAYS, group="Triggers")
+    trigger_ra = attribute(float, unit="deg", precision=3, initial=0.0, change=ALWAYS, group="Triggers", doc="J2000")
+    trigger_dec = attribute(float, unit="deg", precision=3, initial=0.0, change=ALWAYS, group="Triggers", doc="J2000")
+    trigger_y = attribute(int, unit="px", initial=0, change=ALWAYS, group="Triggers", doc="Of the image, its pixel")
+    trigger_x = attribute(int, unit="px", initial=0, change=ALWAYS, group="Triggers", doc="Of the image, its pixel")
     hooks_told = attribute(int, initial=0, group="Triggers", doc="Runs of hooks that went well")
     hooks_failed = attribute(
         int,
@@ -225,6 +244,26 @@ class CorrelatorReadings(Device):
         self.candidate_injected.publish(np.array(known.column("injected"), np.bool_))
         lines = [f"{place:3d}  {known.line(place)}" for place in range(min(LISTED, len(known)))]
         self.candidate_list.publish("\n".join(lines))
+
+    def show_trigger(self, found: Candidate) -> None:
+        """Publish a candidate as the newest trigger, all with one time stamp; a revision of it is no other one."""
+        if found.name == self.trigger_name.value:
+            return
+        now = time.time()
+        readings: tuple[tuple[Any, Any], ...] = (
+            (self.trigger_name, found.name),
+            (self.trigger_time, (found.mjd - UNIX_EPOCH_MJD) * 86400.0),
+            (self.trigger_snr, found.snr),
+            (self.trigger_dm, found.dm),
+            (self.trigger_width, found.width_s),
+            (self.trigger_ra, found.ra_deg),
+            (self.trigger_dec, found.dec_deg),
+            (self.trigger_y, found.y),
+            (self.trigger_x, found.x),
+            (self.triggers, self.triggers.value + 1),
+        )
+        for live, value in readings:
+            live.publish(value, timestamp=now)
 
     def show_chosen(self, place: int) -> None:
         """Publish one candidate's pictures; 0: the newest one."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from devices.core.errors import BadValueError, ConfigurationError
 from devices.correlator.apart import search_file, train_network
+from devices.correlator.dask_strips import DaskStrips
 from devices.correlator.finder import Finder
 from devices.correlator.gulp import GulpShape
 from devices.correlator.job import Found, Job
@@ -26,7 +27,8 @@ class SearchDesk:
         self._block = CubeBlock(setup.block) if setup.block else None
         set_threads(setup)
         try:
-            self._finder = Finder(setup.properties)
+            given = setup.properties
+            self._finder = Finder(given, DaskStrips(given) if given.scheduler else None)
         except (OSError, ValueError) as error:
             raise ConfigurationError("correlator", [str(error)]) from error
         if setup.block:

@@ -81,7 +81,7 @@ class DcssBridge(Device):
 
     async def connect(self) -> None:
         properties = self.properties
-        mapping = read_mapping(properties.mapping)
+        mapping = await asyncio.to_thread(read_mapping, properties.mapping)
         self.bridge = bridge = Bridge(self.neighbours, self.log)
         bridge.around.offsets = self._remembered_offsets()
         bridge.around.offsets_changed = self._remember_offsets

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from devices.core.errors import BadValueError
 from devices.dcss.motor_configuration import MotorConfiguration
 from devices.drivers import tcl_list
+
+log = logging.getLogger(__name__)
 
 LOG_LINES: Final = 100
 
@@ -94,10 +97,13 @@ class DcssModel:
         except BadValueError:
             words = rest.split()
         name = command.removeprefix("stog_")
-        if name.startswith("configure_") and len(words) > 1:
-            self._configure(name.removeprefix("configure_"), words, rest)
-        elif (act := getattr(self, f"_{name}", None)) is not None:
-            act(words, rest)
+        try:
+            if name.startswith("configure_") and len(words) > 1:
+                self._configure(name.removeprefix("configure_"), words, rest)
+            elif (act := _MESSAGES.get(name)) is not None:
+                act(self, words, rest)
+        except (IndexError, BadValueError) as error:  # the link goes on: what follows is understood again
+            log.warning("DCSS says what cannot be understood: %.200s (%s)", text, error)
 
     def _wait(self, table: dict[str, list[asyncio.Future[str]]], name: str) -> asyncio.Future[str]:
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -169,8 +175,6 @@ class DcssModel:
     def _get_encoder_completed(self, words: Sequence[str], rest: str) -> None:
         self._set(words[0], _number(words[1]), status=words[2] if len(words) > 2 else "normal")
 
-    _set_encoder_completed = _get_encoder_completed
-
     def _report_ion_chambers(self, words: Sequence[str], rest: str) -> None:
         if _number(words[0]) > 0.0:
             for name, counts in zip(words[1::2], words[2::2], strict=False):
@@ -224,3 +228,25 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return float("nan")
+
+
+#: Messages, without ``stog_``, that change what is known.
+_MESSAGES: Final[Mapping[str, Callable[[DcssModel, Sequence[str], str], None]]] = {
+    "motor_move_started": DcssModel._motor_move_started,
+    "update_motor_position": DcssModel._update_motor_position,
+    "motor_move_completed": DcssModel._motor_move_completed,
+    "no_hardware_host": DcssModel._no_hardware_host,
+    "report_shutter_state": DcssModel._report_shutter_state,
+    "set_string_completed": DcssModel._set_string_completed,
+    "get_encoder_completed": DcssModel._get_encoder_completed,
+    "set_encoder_completed": DcssModel._get_encoder_completed,
+    "report_ion_chambers": DcssModel._report_ion_chambers,
+    "set_motor_base_units": DcssModel._set_motor_base_units,
+    "operation_update": DcssModel._operation_update,
+    "operation_completed": DcssModel._operation_completed,
+    "become_master": DcssModel._become_master,
+    "become_slave": DcssModel._become_slave,
+    "set_permission_level": DcssModel._set_permission_level,
+    "dcss_end_update_all_device": DcssModel._dcss_end_update_all_device,
+    "log": DcssModel._log,
+}

@@ -55,9 +55,9 @@ class LoopDetector(LoopReadings, TakesFrames, LooksAtSample):
         self._own: Bridge | None = None
         self._link: DhsLink | None = None
         self._served: DhsOperations | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
         self._rows: Sequence[LoopRow] = ()
-        self._fit: RotationFit | None = None
+        self._fit: asyncio.Task[RotationFit | None] | None = None
         self._open = self._lost_saves = 0
         self._shown_at = self._rows_at = 0.0
         #: Whether the processes have loaded what they need: the first pictures are as fast as the others.
@@ -65,7 +65,9 @@ class LoopDetector(LoopReadings, TakesFrames, LooksAtSample):
         given = self.properties
         if given.save_folder is not None:
             self.mask_file = given.save_folder / MASK
-        self._collect = CollectOperations(self._opened, lambda: (self._rows, self._fit), as_list=given.rows == "list")
+        self._collect = CollectOperations(
+            self._opened, lambda: self._rows, self._newest_fit, as_list=given.rows == "list"
+        )
         self._works = {**CameraOperations(self).works, **self._collect.works}
 
     async def connect(self) -> None:
@@ -252,10 +254,17 @@ class LoopDetector(LoopReadings, TakesFrames, LooksAtSample):
             self._rows = collection.rows
             self.publish_rows(collection.rows)
             self.row_delay.publish(1000.0 * collection.delay)
-            self._tasks.append(asyncio.create_task(self._after(collection, saved), name=f"{self.name} after {key}"))
+            self._fit = asyncio.create_task(self._fitted(collection), name=f"{self.name} fit of {key}")
+            self._tasks.append(self._fit)
+            if saved is not None:
+                self._tasks.append(asyncio.create_task(self._end_saving(saved), name=f"{self.name} files of {key}"))
 
-    async def _after(self, collection: LoopCollection, saved: SavedCollection | None) -> None:
-        """What nobody waits for: the fit of the rotation, the end of the files."""
+    async def _newest_fit(self) -> RotationFit | None:
+        """The sines through the newest rotation; None: there is none, or nothing fits."""
+        return None if self._fit is None else await asyncio.shield(self._fit)
+
+    async def _fitted(self, collection: LoopCollection) -> RotationFit | None:
+        """Sines through the rows of a collection, shown while it is the newest one."""
         try:
             rows = collection.rows
             angles = [row.index * self.properties.degrees_per_frame for row in rows]
@@ -264,16 +273,24 @@ class LoopDetector(LoopReadings, TakesFrames, LooksAtSample):
                 work = self.executor.submit(fit_rotation, [row.result for row in rows], angles)
                 fit = await asyncio.wrap_future(work)
             if self._rows is rows:
-                self._fit = fit
                 self.publish_rotation(fit)
+            return fit
         except Exception as error:
             self.log.error("no sines through the rotation: %s: %s", reason(error), error)
+            return None
         finally:
-            if saved is not None:
-                await saved.close()
-                self._lost_saves += saved.lost
-                self.saves_lost.publish_change(self._lost_saves)
-            self._tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+            self._forget_task()
+
+    async def _end_saving(self, saved: SavedCollection) -> None:
+        try:
+            await saved.close()
+            self._lost_saves += saved.lost
+            self.saves_lost.publish_change(self._lost_saves)
+        finally:
+            self._forget_task()
+
+    def _forget_task(self) -> None:
+        self._tasks = [task for task in self._tasks if task is not asyncio.current_task()]
 
     def _shown_now(self) -> tuple[int, int] | None:
         """How large a picture that has just arrived is to be shown; None: not at all, the last one was a moment ago."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
@@ -26,14 +26,19 @@ class CollectOperations:
 
     Args:
         opened: a collection of the device.
-        last: rows and fit of the newest collection.
+        rows: of the newest collection. fit: waits for the sines through them.
         as_list: rows are told in lists at the end, not one by one.
     """
 
     def __init__(
-        self, opened: Open, last: Callable[[], tuple[Sequence[LoopRow], RotationFit | None]], *, as_list: bool
+        self,
+        opened: Open,
+        rows: Callable[[], Sequence[LoopRow]],
+        fit: Callable[[], Awaitable[RotationFit | None]],
+        *,
+        as_list: bool,
     ) -> None:
-        self._opened, self._last, self._as_list = opened, last, as_list
+        self._opened, self._rows, self._fit, self._as_list = opened, rows, fit, as_list
         self._running: set[asyncio.Event] = set()
 
     @property
@@ -76,15 +81,18 @@ class CollectOperations:
 
     async def results(self, call: OperationCall) -> Sequence[object]:
         """``getLoopResults``: the rows of the newest collection in lists of nine words each; their number."""
-        rows, _ = self._last()
+        rows = self._rows()
         if not rows:
             raise BadValueError("getLoopResults: nothing has been collected")
         _tell_lists(call, rows)
         return (len(rows),)
 
     async def face(self, call: OperationCall) -> Sequence[object]:
-        """``getLoopFace``: angles at which the loop shows its face and its edge, and its mean width."""
-        _, fit = self._last()
+        """``getLoopFace``: angles at which the loop shows its face and its edge, and its mean width.
+
+        Right after a rotation it waits until that one is fitted.
+        """
+        fit = await self._fit()
         if fit is None or not fit.found:
             raise OperationFailed("failed", "no_rotation")
         return (*(f"{each:.2f}" for each in (fit.face_deg, fit.edge_deg)), fraction(fit.width_mean))

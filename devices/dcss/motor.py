@@ -237,7 +237,7 @@ class Motor(Member):
         Raises:
             AbortedError: it was stopped. TimeoutError: it takes too long. NotConnectedError: nobody knows where it is.
         """
-        began, taken, has_moved = time.monotonic(), math.inf, False
+        began, taken, near_since, has_moved = time.monotonic(), math.inf, math.inf, False
         while True:
             self._news.clear()
             if put.done():
@@ -247,10 +247,12 @@ class Motor(Member):
                 while self._moves() and time.monotonic() < began + self.mapping.seconds:
                     await self._wait()
                 raise AbortedError(f"{self.name} was stopped")
-            position, moves, elapsed = self.position, self._moves(), time.monotonic() - began
+            position, elapsed = self.position, time.monotonic() - began
+            moves = None if self.mapping.steady else self._moves()
             if position is None:
                 raise NotConnectedError(f"{self.name}: its position is not known: {self._why()}")
-            is_near = self.mapping.tolerance is not None and abs(position - goal) <= self.mapping.tolerance
+            near_since = min(near_since, time.monotonic()) if self._is_within(position, goal) else math.inf
+            is_near = time.monotonic() - near_since >= self.mapping.steady
             has_moved |= bool(moves)
             if moves is None:
                 if put.done() and (is_near or self.mapping.tolerance is None):
@@ -279,6 +281,9 @@ class Motor(Member):
                 return said is meaning
         return None
 
+    def _is_within(self, position: float, goal: float) -> bool:
+        return self.mapping.tolerance is not None and abs(position - goal) <= self.mapping.tolerance
+
     def _switch(self) -> str:
         hit = [bool((reading := self._readings.get(f"{side}_switch")) and reading.value) for side in ("upper", "lower")]
         return {(True, True): "both_hw_limits", (True, False): "cw_hw_limit", (False, True): "ccw_hw_limit"}.get(
@@ -290,7 +295,9 @@ class Motor(Member):
         return reading.reason if reading is not None and reading.quality is Quality.INVALID else "no value yet"
 
     async def _halt(self) -> None:
-        if self.mapping.stop is None:
+        if self.mapping.hold and (position := self._readings["position"].value) is not None:
+            await self.around.neighbours.put(self.mapping.setpoint, position)
+        elif self.mapping.stop is None:
             self.around.log.warning("%s has nothing that stops it; its target stays as it is", self.name)
         elif self.mapping.stop.startswith(("ca:", "pva:")):
             await self.around.neighbours.put(self.mapping.stop, 1)

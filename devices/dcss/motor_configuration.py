@@ -7,6 +7,7 @@ Source:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -51,6 +52,8 @@ class MotorConfiguration:
         try:
             # The last word, the status, says nothing about the motor.
             numbers = [float(word) for word in given[: 12 if len(given) >= 12 else 6]]
+            if not all(map(math.isfinite, numbers)):
+                raise ValueError
         except ValueError:
             raise BadValueError(f"configuration = {' '.join(words):.80} has words that are no numbers") from None
         position, upper, lower, *more = numbers

@@ -38,6 +38,8 @@ class MotorMapping:
         define: the SET field of a motor record: at 1, the setpoint redefines the position.
         factor, offset: value of the device = position of DCSS * factor + offset.
         tolerance: it has arrived when so near, in units of DCSS. None: when it stands still.
+        steady: and when it has been so near for so long, s.
+        hold: a stop puts the position of that moment as the target; for what has no ``stop``.
         seconds: the longest a move may take, s.
         settle: it has this time to begin to move, s.
     """
@@ -59,6 +61,8 @@ class MotorMapping:
     factor: float = 1.0
     offset: float = 0.0
     tolerance: float | None = None
+    steady: float = 0.0
+    hold: bool = False
     seconds: float = 600.0
     settle: float = 0.5
 
@@ -67,7 +71,8 @@ class MotorMapping:
         """From an entry of the mapping file, checked against its schema.
 
         Raises:
-            BadValueError: neither a record nor a setpoint, or both ``moving`` and ``done``.
+            BadValueError: neither a record nor a setpoint, both ``moving`` and ``done``, both ``stop`` and ``hold``, or
+                ``steady`` without a tolerance.
         """
         given = dict(entry)
         record = given.pop("record", None)
@@ -78,6 +83,10 @@ class MotorMapping:
             raise BadValueError(f"motor {name}: record or setpoint is missing")
         if "moving" in given and "done" in given:
             raise BadValueError(f"motor {name}: moving and done exclude each other")
+        if "stop" in given and given.get("hold"):
+            raise BadValueError(f"motor {name}: stop and hold exclude each other")
+        if "steady" in given and "tolerance" not in given:
+            raise BadValueError(f"motor {name}: steady needs a tolerance")
         given.setdefault("position", given["setpoint"])
         if "limits" in given:
             given["limits"] = tuple(given["limits"])

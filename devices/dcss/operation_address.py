@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from devices.core.errors import BadValueError
+from devices.core.errors import AbortedError, BadValueError
 from devices.core.neighbours import Neighbours
 from devices.dcss.operation import OperationCall
 from devices.dcss.string import shown
+
+#: In the place of an address: a stop aborts the call.
+ABORT: Final = "abort"
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class AddressOperation:
         constants: arguments that DCSS does not give.
         results: the keys of a result that are told, in this order; all without it.
         updates: whether the progress of an operation is told: ``progress PERCENT MESSAGE``.
-        stop: a command that ``stoh_stop_operation`` runs.
+        stop: a command that ``stoh_stop_operation`` runs; or ``abort``: it aborts this call.
         seconds: the longest it may take, s.
     """
 
@@ -49,9 +52,14 @@ class AddressOperation:
         assert self.run is not None
         if self.stop is None:
             return words_of(await self._run(call), self.results)
-        stopping = asyncio.create_task(self._stop_when_asked(call), name=f"stop {call.name}")
+        running = asyncio.create_task(self._run(call), name=call.name)
+        stopping = asyncio.create_task(self._stop_when_asked(call, running), name=f"stop {call.name}")
         try:
-            return words_of(await self._run(call), self.results)
+            return words_of(await running, self.results)
+        except asyncio.CancelledError:
+            if stopping.done() and not stopping.cancelled():
+                raise AbortedError(f"{call.name} was stopped") from None
+            raise
         finally:
             stopping.cancel()
 
@@ -64,10 +72,13 @@ class AddressOperation:
         arguments = {**self._named(call), **(self.constants or {})}
         return await self.neighbours.run(self.run, arguments, tell if self.updates else None, self.seconds)
 
-    async def _stop_when_asked(self, call: OperationCall) -> None:
+    async def _stop_when_asked(self, call: OperationCall, running: asyncio.Task[Any]) -> None:
         assert self.stop is not None
         await call.stop_requested.wait()
-        await self.neighbours.run(self.stop, {})
+        if self.stop == ABORT:
+            running.cancel()
+        else:
+            await self.neighbours.run(self.stop, {})
 
     def _named(self, call: OperationCall) -> dict[str, Any]:
         words = list(call.words)

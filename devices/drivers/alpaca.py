@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from typing import Any, Self
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.core.errors import ProtocolError
+from devices.core.json_text import read_json_text
 from devices.drivers.alpaca_errors import error_of
 from devices.drivers.alpaca_server import AlpacaServer, Parameter, Progress, check_transaction
 from devices.drivers.image_bytes import ElementType, ImageBytes, decode
@@ -106,7 +106,7 @@ class AlpacaDevice:
 def _from_json(content: bytes | bytearray, subject: str) -> ImageBytes:
     """A picture that came as JSON, turned to (y, x)."""
     try:
-        answer = json.loads(content)
+        answer = read_json_text(content)
         number, text = int(answer["ErrorNumber"]), str(answer.get("ErrorMessage", ""))
         transaction = int(answer["ClientTransactionID"])
         element_type = ElementType.INT32 if number else ElementType(answer["Type"])

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from devices.core.errors import NotConnectedError
+from devices.core.json_text import read_json_text
 
 DISCOVERY_PORT: Final = 32227
 QUESTION: Final = b"alpacadiscovery1"
@@ -37,7 +38,7 @@ async def discover(
     loop = asyncio.get_running_loop()
     transport, listener = await loop.create_datagram_endpoint(
         _Listener,
-        local_addr=("0.0.0.0", 0),  # noqa: S104 - a question to everybody leaves by every network
+        local_addr=("0.0.0.0", 0),  # noqa: S104 - a question to everybody leaves by every network  # nosec B104
         allow_broadcast=True,
     )
     try:
@@ -63,8 +64,8 @@ class _Listener(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         # Whoever answers something else is no Alpaca server.
         try:
-            port = int(json.loads(data)["AlpacaPort"])
-        except (ValueError, LookupError, TypeError):
+            port = int(read_json_text(data)["AlpacaPort"])
+        except (ValueError, LookupError, TypeError, OverflowError):
             return
         if 0 < port < 1 << 16:
             self.found.add((addr[0], port))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import itertools
-import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Final
 import aiohttp
 
 from devices.core.errors import NotConnectedError, ProtocolError, RefusedError, TimeoutError
+from devices.core.json_text import read_json_text
 from devices.drivers.alpaca_errors import error_of
 from devices.drivers.image_bytes import MEDIA_TYPE
 
@@ -98,7 +98,7 @@ class AlpacaServer:
                 ConfiguredDevice(str(each["DeviceName"]), str(each["DeviceType"]).casefold(), int(each["DeviceNumber"]))
                 for each in found
             ]
-        except (AssertionError, LookupError, TypeError, ValueError) as error:
+        except (AssertionError, LookupError, TypeError, ValueError, OverflowError) as error:
             raise ProtocolError(f"Alpaca {self.address} describes its devices as {str(found)[:200]}") from error
 
     async def close(self) -> None:
@@ -120,10 +120,10 @@ class AlpacaServer:
         content, _ = await self._request(method, path, limit, MOST_ANSWER_BYTES, None, **where)
         subject = f"Alpaca {self.address}/{path}"
         try:
-            answer = json.loads(content)
+            answer = read_json_text(content)
             number, echo = int(answer["ErrorNumber"]), int(answer.get("ClientTransactionID", transaction))
             text = str(answer.get("ErrorMessage", ""))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             raise ProtocolError(f"{subject} answers what is not Alpaca's: {bytes(content[:80])!r}") from error
         check_transaction(echo, transaction, subject)
         if number:

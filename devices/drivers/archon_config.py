@@ -173,7 +173,12 @@ class ArchonConfiguration:
 
     @property
     def frame_mode(self) -> FrameMode:
-        return FrameMode(self.integer("FRAMEMODE", 0))
+        """Raises: BadValueError."""
+        number = self.integer("FRAMEMODE", 0)
+        try:
+            return FrameMode(number)
+        except ValueError:
+            raise BadValueError(f"FRAMEMODE = {number:.40g} is no arrangement of taps that is known") from None
 
     def _parameter_lines(self) -> Iterator[tuple[str, str, int]]:
         for number in range(self.integer("PARAMETERS", 0)):

@@ -9,6 +9,7 @@ from typing import Final
 import aiohttp
 
 from devices.core.errors import NotConnectedError, ProtocolError, RefusedError, TimeoutError
+from devices.core.json_text import read_json_text
 from devices.drivers.automl_message import HEALTH_PATH, PREDICT_PATH, detections_of, question, result_of
 from devices.pipelines.loop.result import LoopResult
 
@@ -79,7 +80,7 @@ class AutomlClient:
         if status != 200:
             raise RefusedError(f"AutoML {self.address} answers {status}: {content[:200].decode(errors='replace')}")
         try:
-            answer: object = json.loads(content)
+            answer: object = read_json_text(content)
         except ValueError as error:  # a wrong encoding as well
             raise ProtocolError(f"AutoML {self.address} answers what is not JSON: {content[:80]!r}") from error
         return answer

@@ -9,7 +9,7 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from devices.core.errors import ProtocolError
 from devices.pipelines.loop.result import LoopResult
@@ -76,7 +76,7 @@ def detections_of(answer: object, key: str) -> list[Detection]:
     if not all(isinstance(each, list) for each in lists):
         raise ProtocolError(f"AutoML: the prediction of {key!r} lacks classes, boxes or scores")
     count = found.get("num_detections", len(scores))
-    if not isinstance(count, int | float) or not math.isfinite(count) or min(map(len, lists)) < int(count):
+    if not _is_finite(count) or min(map(len, lists)) < int(count):
         raise ProtocolError(f"AutoML: {count!r} detections, but lists of {', '.join(str(len(each)) for each in lists)}")
     rows = zip(names, boxes, scores, strict=False)
     detections = [_detection(*row) for row, _ in zip(rows, range(int(count)), strict=False)]
@@ -87,10 +87,18 @@ def _detection(name: object, box: object, score: object) -> Detection:
     numbers = [score, *(box if isinstance(box, list) else [])]
     if not isinstance(name, str) or len(numbers) != 5:
         raise ProtocolError(f"AutoML: a detection of {name!r:.60} with the box {box!r:.100}")
-    if not all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
+    if not all(map(_is_finite, numbers)):
         raise ProtocolError(f"AutoML: {name!r:.60} has box {box!r:.100} and score {score!r:.40}, not finite numbers")
     sure, min_y, min_x, max_y, max_x = (float(number) for number in numbers)
     return Detection(name.strip().lower(), sure, min_x, max_x, min_y, max_y)
+
+
+def _is_finite(number: object) -> TypeGuard[int | float]:
+    """JSON knows integers that no float can hold."""
+    try:
+        return isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 def result_of(detections: Sequence[Detection], threshold: float, scanned: int) -> LoopResult:

@@ -16,6 +16,7 @@ MAX_IMAGE_BYTES: Final = 16 << 20
 #: Between the pictures of a stream, s.
 STREAM_SILENCE_S: Final = 5.0
 MAX_HEADER_LINES: Final = 64
+MAX_LINE_BYTES: Final = 1024
 
 
 class AxisCamera:
@@ -102,14 +103,14 @@ class _Parts:
         boundary = b""
         while not boundary:
             try:
-                boundary = (await self._until(b"\n")).strip()
+                boundary = (await self._until(b"\n", most=MAX_LINE_BYTES)).strip()
             except EOFError:
                 return None
         if not boundary.startswith(b"--"):
             raise ProtocolError(f"a stream of pictures has {boundary[:40]!r} where a boundary is expected")
         length = -1
         for _ in range(MAX_HEADER_LINES):
-            name, _, value = (await self._until(b"\n")).strip().partition(b":")
+            name, _, value = (await self._until(b"\n", most=MAX_LINE_BYTES)).strip().partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
             if not name:
@@ -123,13 +124,13 @@ class _Parts:
             await self._more()
         return self._cut(length)
 
-    async def _until(self, mark: bytes, *, keep: bool = False) -> bytes:
+    async def _until(self, mark: bytes, *, keep: bool = False, most: int = MAX_IMAGE_BYTES) -> bytes:
         """What comes before a mark, which is taken too, or kept."""
         begin = 0
         while (place := self._kept.find(mark, begin)) < 0:
             begin = max(0, len(self._kept) - len(mark))
-            if begin > MAX_IMAGE_BYTES:
-                raise ProtocolError(f"a picture of the stream is larger than {MAX_IMAGE_BYTES} byte")
+            if begin > most:
+                raise ProtocolError(f"a part of the stream is larger than {most} byte")
             await self._more()
         found = self._cut(place)
         if not keep:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from devices.core.errors import BadValueError
+from devices.core.json_text import read_json_text
 from devices.drivers.dcs_text import masked
 
 #: ``in``: from DCSS; ``out``: to it; ``link``: a connection began or ended, the text says how.
@@ -47,12 +48,12 @@ class WireLine:
             BadValueError: it is none.
         """
         try:
-            found = json.loads(line)
+            found = read_json_text(line)
             binary = base64.b64decode(found.get("binary", ""), validate=True)
             wire_line = cls(
                 float(found["time"]), str(found["name"]), str(found["direction"]), str(found["text"]), binary
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise BadValueError(f"line = {line!r:.80} is none of a wire record: {error}") from None
         if wire_line.direction not in DIRECTIONS:
             raise BadValueError(f"direction = {wire_line.direction!r} is none of {', '.join(DIRECTIONS)}")

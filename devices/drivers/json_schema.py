@@ -8,9 +8,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import jsonschema
-
 from devices.core.errors import ConfigurationError
+from devices.core.quick_jsonschema import jsonschema
 
 
 @cache

@@ -16,11 +16,13 @@ def read_limited(path: str | Path, max_bytes: int) -> bytes:
         BadValueError: there is no such file, or it cannot be opened, or it is larger.
     """
     try:
-        # Asked for before the file is opened: to open a pipe is to wait for its writer.
-        status = os.stat(path)
-        if stat.S_ISREG(status.st_mode) and status.st_size <= max_bytes:
-            with open(path, "rb") as file:
+        # Of a pipe, to open it is not to wait for its writer then; whatever the name stands for, this file is judged.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            status = os.fstat(file.fileno())
+            if stat.S_ISREG(status.st_mode) and status.st_size <= max_bytes:
                 return file.read(status.st_size)
+    except IsADirectoryError as error:
+        raise BadValueError(f"{path} is not a plain file") from error
     except OSError as error:
         raise BadValueError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:  # a NUL in the path

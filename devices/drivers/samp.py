@@ -1,5 +1,7 @@
 """SAMP, the messaging of the Virtual Observatory: one message at a time through the hub of this host.
 
+The XML of the hub, a program of the same person on the same host, is read by expat, which bounds entities itself.
+
 Source:
     IVOA, *Simple Application Messaging Protocol*, version 1.3, sections 3.4 to 4.
 """
@@ -11,7 +13,7 @@ import builtins
 import os
 import re
 import threading
-import xmlrpc.client
+import xmlrpc.client  # nosec B411
 from collections.abc import Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
@@ -183,7 +185,11 @@ def file_of_url(url: str) -> Path:
     Raises:
         BadValueError: it is of another kind, or of another host.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "file" or parts.hostname not in (None, "", "localhost", "127.0.0.1"):
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError as error:
+        raise BadValueError(f"{url} is no address: {error}") from error
+    if parts.scheme != "file" or host not in (None, "", "localhost", "127.0.0.1"):
         raise BadValueError(f"{url} is not a file of this host")
     return Path(unquote(parts.path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import string
 import threading
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.core.dask_executor import UnfitWorkerError
 from devices.core.errors import BadValueError, DiptychError, reason
 from devices.drivers.chi_file import encode_radial, encode_slice, write_whole
 from devices.drivers.detector_image import DetectorImage, read_detector_image
@@ -187,7 +189,10 @@ def _plan(run_folder: str) -> tuple[Run, Plan, str]:
 
 @lru_cache(maxsize=KEPT_PLANS)
 def _kept_plan(run_folder: str) -> tuple[Run, Plan, str]:
-    run = kept_run(Path(run_folder))
+    kept = Path(run_folder)
+    if not kept.parent.is_dir():
+        raise UnfitWorkerError(f"{platform.node()} does not see {kept.parent}")
+    run = kept_run(kept)
     if run is None:
         raise BadValueError(f"{run_folder}: the run has been stopped")
     return run, run.plan(), json.dumps(run.document)

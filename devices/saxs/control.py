@@ -15,7 +15,7 @@ from typing import Any, Final
 from devices.core.errors import BadValueError, NotAllowedError
 from devices.drivers.allowed_folders import AllowedFolders
 from devices.drivers.saxs_merge_configuration import parse_merge_configuration
-from devices.saxs.batch import Batch, Job, prepare, text_file
+from devices.saxs.batch import Batch, ImageDone, Job, prepare, text_file
 from devices.saxs.folder_watch import images_below, is_image
 from devices.saxs.follower import Follower
 from devices.saxs.journal import Journal
@@ -58,6 +58,7 @@ class QueueControl:
     ) -> None:
         self._given = properties
         self._integrate, self._tell, self._tell_queue = integrate, tell, tell_queue
+        self._is_watching = is_watching
         self.allowed = AllowedFolders([Path(properties.folder), *map(Path, properties.allowed_folders)])
         self.queue: ImageQueue | None = None
         self.merging = Merge()
@@ -77,6 +78,15 @@ class QueueControl:
     @property
     def run(self) -> Run | None:
         return None if self.queue is None else self.queue.run
+
+    @property
+    def why_idle(self) -> str:
+        """Why no image goes into the queue by itself; "" when images do."""
+        if self.queue is None:
+            return "there is no queue"
+        if self.queue.is_closed:
+            return "the queue is closed"
+        return "" if self._is_watching() else f"{self.queue.run.images} is not watched"
 
     @property
     def problem(self) -> str:
@@ -230,21 +240,24 @@ class QueueControl:
 
     def newest_of(self, batch: Batch) -> ImageCurves:
         """The curves of the last image of a batch that was done."""
-        last = batch.done[-1]
+        return self.curves_of(batch, batch.done[-1])
+
+    def curves_of(self, batch: Batch, done: ImageDone) -> ImageCurves:
+        """The curves of one image of a batch."""
         curves = tuple(
             Curve(
                 each.kind,
                 each.index,
                 each.settings,
                 each.x,
-                each.intensity[last.row],
-                each.sigma[last.row],
+                each.intensity[done.row],
+                each.sigma[done.row],
                 each.labels,
                 parameters,
             )
-            for each, parameters in zip(batch.curves, last.parameters, strict=True)
+            for each, parameters in zip(batch.curves, done.parameters, strict=True)
         )
-        return ImageCurves(last.job.image, last.job.output, last.taken, curves)
+        return ImageCurves(done.job.image, done.job.output, done.taken, curves)
 
     # How it is done -----------------------------------------------------------------------------------------------
 

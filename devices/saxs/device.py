@@ -17,6 +17,7 @@ from devices.saxs.calibration_source import read_source
 from devices.saxs.control import QueueControl
 from devices.saxs.editing import CalibrationEditing, Document
 from devices.saxs.folder_watch import check_folder
+from devices.saxs.image_series import TakesSeries
 from devices.saxs.merging import Merging
 from devices.saxs.properties import SaxsProperties
 from devices.saxs.readings import path_text
@@ -32,7 +33,7 @@ ImagePath = Annotated[str, Argument(doc="Absolute, or relative to the base folde
 FolderPath = Annotated[str, Argument(doc="Relative to the base folder")]
 
 
-class SaxsDetector(CalibrationEditing, Merging):
+class SaxsDetector(TakesSeries, CalibrationEditing, Merging):
     """A SAXS detector: integrates its image files azimuthally, with masks and calibration, into I(q).
 
     It has at most one queue of images: those that appear in the queue's folder are integrated as they come, their
@@ -65,6 +66,8 @@ class SaxsDetector(CalibrationEditing, Merging):
             for path in values
             if not Path(path).is_absolute()
         ]
+        if given.scheduler and not given.runs:
+            problems.append("scheduler needs runs, too: a folder that its workers see by the same name")
         if problems:
             raise ConfigurationError(self.name, problems)
         self.watching.publish(given.watch)
@@ -231,9 +234,9 @@ class SaxsDetector(CalibrationEditing, Merging):
             assert isinstance(failed, ImageFailed)  # it was given no known version
             raise failed.error
         found = self.control.newest_of(batch)
-        self.publish_image(batch.done[0], found, batch.frame)
+        at = self.publish_image(batch.done[0], found, batch.frame)
         self._processed += 1
-        self.images_processed.publish(self._processed)
+        self.images_processed.publish(self._processed, timestamp=at)
         bins = len(found.curves[0].x)
         peak = self.q_peak.reading.value  # None when it is INVALID
         ring = "no ring" if peak is None else f"the strongest ring at q = {peak:.4f} nm^-1"
@@ -251,6 +254,7 @@ class SaxsDetector(CalibrationEditing, Merging):
         queue = self.control.queue
         if done := batch.done:
             self._processed += len(done)
+            self.take_into_series(batch)
             newest = self.control.newest_curves()
             assert newest is not None
             self._latest = done[-1], newest
@@ -265,16 +269,18 @@ class SaxsDetector(CalibrationEditing, Merging):
         """Show the newest results, not more often than anybody can look at them."""
         latest, self._latest = self._latest, None
         frame, self._frame = self._frame, None
+        at: float | None = None
         if latest is not None:
-            self.publish_image(*latest, frame)
+            at = self.publish_image(*latest, frame)
             self.publish_history(self.control.integral_series())
         queue = self.control.queue
         self.images_waiting.publish_change(0 if queue is None else queue.waiting)
         if queue is not None:
             self.images_failed.publish_change(queue.failed)
         self.images_passed_over.publish_change(self.control.follower.passed_over)
-        # Last: who waits for it finds the rest.
-        self.images_processed.publish_change(self._processed)
+        # Last, and with the time stamp of the newest image: who waits for it finds the rest.
+        if at is not None or self._processed != self.images_processed.value:
+            self.images_processed.publish(self._processed, timestamp=at)
 
     async def poll_state(self) -> None:
         """Say how the queue stands."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.core import DataType, Device, LiveAttribute, Quality, attribute
+from devices.core import DataType, Deadband, Device, LiveAttribute, Quality, attribute
 from devices.core.errors import BadValueError, RangeError
 from devices.drivers.saxs_calibration import Calibration
 from devices.pipelines.saxs_parameters import GuinierFit, guinier_fit
@@ -23,6 +23,8 @@ from devices.saxs.run import MOST_BINS
 LIVE_SECONDS = 60.0
 #: Images whose integral parameters are published, the newest.
 HISTORY = 2000
+#: Also an equal value is an event: who waits for all readings of an image knows them by their time stamp.
+ALWAYS = Deadband(period=0.0)
 
 
 class SaxsReadings(Device):
@@ -30,7 +32,7 @@ class SaxsReadings(Device):
 
     properties: SaxsProperties
 
-    image_path = attribute(str, doc="The file that image and curves belong to")
+    image_path = attribute(str, change=ALWAYS, doc="The file that image and curves belong to")
     image_time = attribute(float, unit="s", precision=3, doc="When the image was taken by its header, since 1970")
     exposure_time = attribute(float, unit="s", precision=3, doc="Exposure time of the image")
     image = attribute(np.int32, shape=(1043, 981), unit="count", doc="The image as read, (rows, columns)")
@@ -39,7 +41,9 @@ class SaxsReadings(Device):
     curve_shown = attribute(
         str, access="read_write", initial="", memorized="show", doc="Which of the curves is shown; empty: the first"
     )
-    q = attribute(float, shape=(MOST_BINS,), unit="nm^-1", precision=4, doc="Scattering vector of the bins")
+    q = attribute(
+        float, shape=(MOST_BINS,), unit="nm^-1", precision=4, change=ALWAYS, doc="Scattering vector of the bins"
+    )
     sigma = attribute(float, shape=(MOST_BINS,), unit="count", doc="Standard deviation of intensity, by Poisson")
     intensity = attribute(
         float, shape=(MOST_BINS,), unit="count", doc="Mean per pixel in each bin; NaN where all is masked"
@@ -93,8 +97,12 @@ class SaxsReadings(Device):
         for live in (*shown, self.correlation_length, self.radius_of_gyration):
             live.publish_invalid("no image has been integrated with this calibration yet")
 
-    def publish_image(self, done: ImageDone, found: ImageCurves, frame: NDArray[Any] | None) -> None:
-        """Show an image and the chosen one of its curves; `frame` None: the one before stays."""
+    def publish_image(self, done: ImageDone, found: ImageCurves, frame: NDArray[Any] | None) -> float:
+        """Show an image and the chosen one of its curves; `frame` None: the one before stays.
+
+        Returns:
+            The time stamp of all its readings, s since 1970.
+        """
         at, why = self._stamp(done), "the file does not say"
         self.image_path.publish(path_text(found.image), timestamp=at)
         _publish_if_known(self.image_time, done.taken if done.has_own_time else None, at, why)
@@ -107,6 +115,7 @@ class SaxsReadings(Device):
                 self.image.publish_invalid(str(error), timestamp=at)
         if found.curves:
             self._publish_curve(self._shown(found), at)
+        return at
 
     def publish_history(self, series: Mapping[str, Series]) -> None:
         """Show the integral parameters of the newest images, by the first mask that has them."""

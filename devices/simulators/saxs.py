@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from devices.core.errors import ConfigurationError
 from devices.drivers.mask_file import encode_fit2d_mask
 from devices.pipelines.saxs_geometry import Geometry, q_map
+from devices.simulators.dcss.listener import DcssListener
 from devices.simulators.saxs_logs import Beamline, Exposed, LiveLogs
 
 SPACING_ANGSTROM = 58.38
@@ -124,6 +125,8 @@ class _Settings:
     sample: str
     prepared: int
     logs: bool
+    dcss: str
+    shutter: str
 
 
 async def run(port: int, options: Mapping[str, object]) -> None:
@@ -135,7 +138,8 @@ async def run(port: int, options: Mapping[str, object]) -> None:
             `seed` (0), `shape` ("256x320": rows x columns; "1043x981" is a full detector), `format` (tif, cbf, edf),
             `sample` (behenate, spheres), `prepared` (0; so many frames are exposed once and written in turn: the noise
             of a frame of a full detector takes 60 ms, more than there is at high rates), `logs` (false: the logs of
-            detector and beamline, too, and the `merge.json` that merges them).
+            detector and beamline, too, and the `merge.json` that merges them), `dcss` and `shutter` (HOST:PORT for
+            clients of a DCSS, and the name of its shutter: images are taken while that is open only).
     Raises:
         ConfigurationError: wrong options, all of them.
     """
@@ -146,11 +150,36 @@ async def run(port: int, options: Mapping[str, object]) -> None:
     if settings.logs:
         logs = LiveLogs(settings.folder, Beamline(time.time(), AHEAD_SECONDS), settings.keep)
         await asyncio.to_thread(logs.prepare)
+    beam = asyncio.Event()
+    if not settings.dcss:
+        beam.set()
+        await _take_images(settings, detector, logs, beam)
+
+    def shutter_changed(name: str, is_open: bool) -> None:
+        if name == settings.shutter:
+            (beam.set if is_open else beam.clear)()
+
+    listening = asyncio.create_task(DcssListener(settings.dcss, shutter_changed).run(), name="shutter")
+    try:
+        await _take_images(settings, detector, logs, beam)
+    finally:
+        listening.cancel()
+
+
+async def _take_images(
+    settings: _Settings, detector: SilverBehenate, logs: LiveLogs | None, beam: asyncio.Event
+) -> None:
+    """One after the other while there is beam, for ever."""
     period = 1.0 / settings.rate_hz
     frames = [await asyncio.to_thread(detector.expose, period) for _ in range(settings.prepared)]
     number = max(_numbers(settings.folder), default=0)
     due = time.monotonic()
     while True:
+        if not beam.is_set():
+            await beam.wait()
+            due = time.monotonic() + period
+            await asyncio.sleep(period)  # the exposure; it is lost when the shutter closes before its end
+            continue
         number += 1
         frame = frames[number % len(frames)] if frames else await asyncio.to_thread(detector.expose, period)
         await asyncio.to_thread(_write_next, settings, frame, number, logs)
@@ -309,6 +338,8 @@ def _settings(options: Mapping[str, object]) -> _Settings:
         sample=sample,
         prepared=int(number("prepared", 0, 0, 1000)),
         logs=logs == "true",
+        dcss=str(options.get("dcss", "")),
+        shutter=str(options.get("shutter", "shutter")),
     )
     if problems:
         raise ConfigurationError("simulator saxs", sorted(problems))

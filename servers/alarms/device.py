@@ -24,6 +24,7 @@ from servers.alarms.journal import Journal
 from servers.alarms.notices import Notices
 from servers.alarms.watch import Watch
 from servers.epics.alarm import Severity
+from servers.facility.environment import pva_client
 from servers.facility.pv_list import ServedPv, served_pvs
 
 ROWS: Final = 40
@@ -108,10 +109,7 @@ class AlarmFacility(Device):
         self._notices = Notices(wanted.recipients, self.properties.facility)
         self._notices.start()
         self._annunciator = Annunciator(wanted, self._journal, self._notices.tell)
-        servers = " ".join(self.properties.pv_access)
-        self._watch = Watch(
-            {"EPICS_PVA_NAME_SERVERS": servers, "EPICS_PVA_ADDR_LIST": "", "EPICS_PVA_AUTO_ADDR_LIST": "NO"}
-        )
+        self._watch = Watch(pva_client(self.properties.pv_access))
         self._served, self._next_list_s = None, 0.0
         self.watched.publish(0)
         self.show()

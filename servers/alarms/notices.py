@@ -107,7 +107,7 @@ def _post(notice: Notice, address: str, title: str) -> None:
     request = urllib.request.Request(  # noqa: S310 - the schema of the alarm list wants http or https
         address, json.dumps(content).encode(), {"Content-Type": "application/json"}, method="POST"
     )
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S):  # noqa: S310
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S):  # noqa: S310  # nosec B310
         pass
 
 

@@ -14,6 +14,7 @@ from servers.alpaca.member import BadRequest, Member
 #: A body must be there within so many seconds.
 PATIENCE: Final = 10.0
 MOST_NUMBER: Final = (1 << 32) - 1
+MOST_DIGITS: Final = 20  # with zeros in front
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -75,6 +76,6 @@ async def read_call(request: web.Request) -> Call:
 
 
 def _number(name: str, given: str) -> int:
-    if not (given.isascii() and given.isdecimal() and int(given[:20]) <= MOST_NUMBER):
+    if not (given.isascii() and given.isdecimal() and len(given) <= MOST_DIGITS and int(given) <= MOST_NUMBER):
         raise BadRequest(f"{name} = {given[:40]!r} is not a whole number in [0, {MOST_NUMBER}]")
     return int(given)

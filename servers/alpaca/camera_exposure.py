@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from devices.ccd.exposure_state import ExposureState
 from devices.ccd.plan import Exposure
 from devices.core.errors import NotAllowedError, RangeError, TimeoutError
+from devices.core.operation_error import operation_error
 from devices.core.operations import FINAL, OperationState
 from devices.drivers.alpaca_errors import ErrorNumber
 from devices.pipelines.ccd.detector import Roi
 from servers.alpaca.camera_window import CameraWindow
 from servers.alpaca.member import Refusal, get, not_implemented, number, put, truth
 from servers.alpaca.subframe import Subframe
-from servers.operation_error import operation_error
 
 IDLE, WAITING, EXPOSING, READING, DOWNLOAD, ERROR = range(6)
 #: What a camera does, in Alpaca's words.
@@ -73,6 +73,22 @@ class CameraExposure(CameraWindow):
         #: Begin, s since 1970, and duration, s, of the last image.
         self._last: tuple[float, float] | None = None
         self._turn = asyncio.Lock()
+        #: The type of the next images with light.
+        self._light_type = "object"
+
+    # What the interface has no member for ---------------------------------------------------------------------------
+
+    async def image_title(self, title: str) -> str:
+        """OBJECT of the next images."""
+        await self.exposure.put("image_title", title)
+        return title
+
+    async def image_type(self, name: str) -> str:
+        """What the next images with light are, flat or a lamp, say; empty: object."""
+        self._light_type = self.exposure.find_type(name or "object").name
+        return self._light_type
+
+    actions = {"image_title": image_title, "image_type": image_type}  # noqa: RUF012
 
     # Begin and end --------------------------------------------------------------------------------------------------
 
@@ -82,7 +98,7 @@ class CameraExposure(CameraWindow):
         if not 0.0 <= seconds <= exposure.properties.longest:
             raise RangeError(f"Duration = {seconds} s is outside [0.0, {exposure.properties.longest}] s")
         subframe.check(exposure.setup)
-        image_type = "object" if light else "dark" if seconds else "zero"
+        image_type = self._light_type if light else "dark" if seconds else "zero"
         async with self._turn:
             # What an exposure under way reads must not change.
             exposure.engine.check_idle()

@@ -6,7 +6,7 @@ import inspect
 import socket
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, Final
@@ -46,6 +46,8 @@ class AlpacaDevice(ABC):
     missing_puts: ClassVar[Mapping[str, Mapping[str, Converter]]] = {}
     #: Members that DeviceState tells, as it spells them.
     operational: ClassVar[Iterable[str]] = ()
+    #: What it does beyond the interface: name -> method, which gets the parameters as a text and gives a text.
+    actions: ClassVar[Mapping[str, Callable[[Any, str], Awaitable[str]]]] = {}
     _gets: ClassVar[Mapping[str, Member]]
     _puts: ClassVar[Mapping[str, Member]]
 
@@ -175,7 +177,7 @@ class AlpacaDevice(ABC):
 
     @get(always=True)
     def supportedactions(self) -> list[str]:
-        return []
+        return list(self.actions)
 
     @get()
     def devicestate(self) -> list[dict[str, Any]]:
@@ -190,9 +192,12 @@ class AlpacaDevice(ABC):
         now = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
         return [*found, {"Name": "TimeStamp", "Value": f"{now}Z"}]
 
-    @put(always=True, Action=text)
-    def action(self, name: str) -> str:
-        raise Refusal(ErrorNumber.ACTION_NOT_IMPLEMENTED, f"{self.device_name} has no action {name[:80]!r}")
+    @put(always=True, Action=text, Parameters=text)
+    async def action(self, name: str, words: str) -> str:
+        work = self.actions.get(name.casefold())
+        if work is None:
+            raise Refusal(ErrorNumber.ACTION_NOT_IMPLEMENTED, f"{self.device_name} has no action {name[:80]!r}")
+        return await work(self, words)
 
     @put(always=True, Command=text, Raw=truth)
     def commandblind(self, command: str, raw: bool) -> None:

@@ -11,7 +11,7 @@ from devices.drivers.alpaca_discovery import answer_of
 
 #: Where questions on this host alone are heard: to it, and to all of its network.
 LOOPBACK: Final = ("127.0.0.1", "127.255.255.255")
-EVERYWHERE: Final = ("0.0.0.0",)  # noqa: S104 - a socket on one address hears no broadcasts
+EVERYWHERE: Final = ("0.0.0.0",)  # noqa: S104 - a socket on one address hears no broadcasts  # nosec B104
 
 
 class Discovery:

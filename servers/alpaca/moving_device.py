@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from typing import Any, Final
+from typing import Any
 
 from devices.core import Device
 from devices.core.errors import BusyError, DiptychError
-from devices.core.operations import FINAL, OperationState
 from servers.alpaca.device import AlpacaDevice
-from servers.operation_error import operation_error
-
-#: How often an operation is asked after, s.
-PERIOD: Final = 0.1
-_FINAL: Final = frozenset(state.value for state in FINAL)
 
 
 class MovingDevice(AlpacaDevice):
@@ -68,10 +62,6 @@ async def finished(device: Device, name: str, arguments: Mapping[str, Any]) -> N
     Raises:
         DiptychError: as the device raised it.
     """
-    identity = await device.run(name, arguments)
-    if device.commands[name].spec.kind != "operation":
-        return
-    while (status := device.operations.status(identity))["state"] not in _FINAL:  # noqa: ASYNC110
-        await asyncio.sleep(PERIOD)
-    if status["state"] == OperationState.FAILED.value:
-        raise operation_error(status["error"])
+    answer = await device.run(name, arguments)
+    if device.commands[name].spec.kind == "operation":
+        await device.operations.result(answer)

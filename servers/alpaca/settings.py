@@ -44,7 +44,7 @@ class AlpacaSettings:
     port: int = DEFAULT_PORT
     discovery: int | None = None
     location: str = ""
-    token: str = ""
+    token: str = field(default="", repr=False)
     connections: int = 64
     names: tuple[str, ...] = ()
     sensor: Sensor = field(default_factory=Sensor)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from devices.ccd.exposure import CcdExposure
 from devices.ccd.telescope import CcdTelescope
 from devices.core import Device
-from devices.core.errors import InvalidReadingError, NotAllowedError, RangeError
+from devices.core.errors import BadValueError, InvalidReadingError, NotAllowedError, RangeError
 from servers.alpaca.member import Converter, get, not_implemented, number, put, text, truth, whole
 from servers.alpaca.moving_device import MovingDevice, finished
 
@@ -164,6 +164,17 @@ class AlpacaTelescope(MovingDevice):
     async def slewtotarget(self) -> None:
         self.slewtotargetasync()
         await self._arrived()
+
+    async def offset(self, words: str) -> str:
+        """Begin to move by arcsec on the sky, ``EAST NORTH``."""
+        try:
+            east, north = (float(word) for word in words.replace(",", " ").split())
+        except ValueError:
+            raise BadValueError(f"offset = {words[:80]!r} are not two numbers, arcsec to the east and north") from None
+        self.begin(finished(self.telescope, "offset", {"east": east, "north": north}))
+        return ""
+
+    actions = {"offset": offset}  # noqa: RUF012
 
     @get()
     def targetrightascension(self) -> float:

@@ -43,7 +43,7 @@ def number(value: Any, name: str) -> float:
     """A number."""
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise BadValueError(f"{name} = {value!r:.80} is not a number") from None
 
 
@@ -55,7 +55,10 @@ def number_or_nothing(value: Any, name: str) -> float | None:
 def whole(value: Any, name: str) -> int:
     """A whole number; 2.0 is one."""
     if isinstance(value, str) and value.strip().lstrip("+-").isdecimal():
-        return int(value)
+        try:
+            return int(value)
+        except ValueError:  # +-1, or thousands of digits
+            raise BadValueError(f"{name} = {value:.80} is not a whole number") from None
     found = number(value, name)
     if not found.is_integer():
         raise BadValueError(f"{name} = {value} is not a whole number")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -37,7 +37,7 @@ class AzcamSettings:
     web: Address | None = None
     system: str = ""
     welcome: str = ""
-    token: str = ""
+    token: str = field(default="", repr=False)
     exit: bool = False
     connections: int = 256
     parameters: Path | None = None

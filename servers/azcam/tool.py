@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from typing import Any, Final
 
 import numpy as np
 
 from devices.core import Device
-from devices.core.errors import AbortedError, InvalidReadingError, NotAllowedError
+from devices.core.errors import InvalidReadingError, NotAllowedError
 from devices.core.json_value import json_value
-from devices.core.operations import FINAL, OperationState
 from devices.core.peers import Peers
-from servers.operation_error import operation_error
 
-#: An operation is asked after that often at least, s; events tell its end at once.
-PERIOD: Final = 1.0
-_FINAL: Final = frozenset(state.value for state in FINAL)
 _PLAIN: Final = frozenset({float, int, str, bool})
 
 
@@ -80,23 +74,7 @@ class DeviceTool(Tool):
 
     async def done(self, operation: str, **words: Any) -> Any:
         device = self.device
-        changed = asyncio.Event()
-        leave = device.attributes["operation"].subscribe(lambda *_: changed.set())
-        try:
-            identity = await device.run(operation, words)
-            while (status := device.operations.status(identity))["state"] not in _FINAL:
-                changed.clear()
-                try:
-                    await asyncio.wait_for(changed.wait(), PERIOD)
-                except TimeoutError:
-                    continue
-        finally:
-            leave()
-        if status["state"] == OperationState.DONE.value:
-            return status["result"]
-        if status["state"] == OperationState.ABORTED.value:
-            raise AbortedError(f"{operation} was aborted")
-        raise operation_error(status["error"])
+        return await device.operations.result(await device.run(operation, words))
 
 
 class NoTool(Tool):

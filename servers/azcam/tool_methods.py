@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
-from devices.core.errors import NotAllowedError, RangeError
+from devices.core.errors import BadValueError, NotAllowedError, RangeError
+from devices.pipelines.ccd.sky_text import DEGREES_FORM, EQUINOX_FORM, HOURS_FORM, degrees_of, hours_of, to_j2000
 from servers.azcam.argument import Argument, flag, items, number, number_or_nothing, only_one, text, whole
 from servers.azcam.header_methods import HEADER, TOOL
 from servers.azcam.method import NOTHING, Table, do, done, put, read, run
@@ -45,6 +47,16 @@ async def set_focus(tool: Tool, position: float, kind: str = "absolute") -> None
         await tool.put("focus", position)
     else:
         raise RangeError(f"focus_type = {kind!r} is none of absolute, step")
+
+
+async def move(tool: Tool, ra: str, dec: str, epoch: str = "2000.0") -> None:
+    """Point to a place, and wait until the telescope is there."""
+    try:
+        place = to_j2000(hours_of(ra), degrees_of(dec), epoch, time.time())
+    except ValueError as error:
+        allowed = f"ra: {HOURS_FORM}; dec: {DEGREES_FORM}; epoch: {EQUINOX_FORM}"
+        raise BadValueError(f"ra = {ra!r}, dec = {dec!r}, epoch = {epoch!r}: {error}; {allowed}") from None
+    await tool.done("point", right_ascension=place[0], declination=place[1])
 
 
 async def power(tool: Tool, wavelength: float | None = None) -> float:
@@ -144,6 +156,15 @@ TELESCOPE: Final[Table] = {
     **HEADER,
     "get_focus": do(lambda tool: tool.value("focus"), only("focus_id"), reads_only=True),
     "set_focus": do(set_focus, *FOCUS, silent=True),
+    "move": do(
+        move,
+        Argument("ra", text, required=True),
+        Argument("dec", text, required=True),
+        Argument("epoch", text, "2000.0"),
+        silent=True,
+    ),
+    "offset": done("offset", Argument("ra", number, 0.0, target="east"), Argument("dec", number, 0.0, target="north")),
+    "stop": run("halt"),
 }
 
 TEMPCON: Final[Table] = {

@@ -6,7 +6,7 @@ import hmac
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -68,9 +68,9 @@ class ServiceSettings:
     listen: tuple[str, ...]
     name: str = ""
     certificate: bytes = b""
-    key: bytes = b""
+    key: bytes = field(default=b"", repr=False)
     client_authority: bytes = b""
-    token: str = ""
+    token: str = field(default="", repr=False)
     grace_s: float = 0.5
     demand: Callable[[str], None] = lambda what: None
 

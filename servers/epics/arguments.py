@@ -12,6 +12,7 @@ import numpy as np
 import tango
 
 from devices.core.errors import BadValueError
+from devices.core.json_text import read_json_text
 from devices.core.live import check_limits
 from servers.epics import names
 from servers.epics.declaration import ArgumentSpec, CommandSpec
@@ -123,7 +124,7 @@ class Arguments:
         if text in ("", "1"):
             return {}
         try:
-            given = json.loads(text)
+            given = read_json_text(text)
         except ValueError:
             given = None
         if not isinstance(given, dict) or set(given) - set(self.records):
@@ -185,7 +186,7 @@ def _listed(value: Any) -> Any:
     """A list that was given as text, ``[1, 2]``, as one."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
-            return json.loads(value)
+            return read_json_text(value)
         except ValueError as error:
             raise BadValueError(f"{value[:40]!r} is not a list: {error}") from None
     return value

@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import caproto as ca
 
@@ -38,6 +39,7 @@ MANY, REST = 3, 0.001
 BEACON_FIRST, BEACON_LAST = 0.02, 15.0  # s; the period doubles from the first to the last
 FREE_PORT_TRIES = 20
 LAG_PERIOD = 0.5  # s between two measurements of the loop's lag
+SHUT_TIMEOUT = 0.5  # s; a loop that is later answers nothing either
 
 
 class ChannelAccess:
@@ -49,8 +51,9 @@ class ChannelAccess:
         elsewhere: a record that another process of this host serves, and the port where it does, by its name.
         bind: the address to listen on; searches are answered on the same one.
         port: TCP and UDP; 0 takes a free one.
-        repeater_port: where beacons go, on this host.
+        repeater_port: where beacons go, on this host and on those of ``beacons``, which may be of a whole network.
         image_limit: bytes of an image that is still served as a waveform.
+        may_serve: asked before anything is answered; when it says no, nothing is found and nobody is served.
 
     Attributes:
         circuits: the clients' connections.
@@ -67,26 +70,32 @@ class ChannelAccess:
         bind: str = "127.0.0.1",
         port: int = 5064,
         repeater_port: int = 5065,
+        beacons: Iterable[str] = (),
         image_limit: int = 4 << 20,
+        may_serve: Callable[[], bool] = lambda: True,
     ) -> None:
         self.gate, self._find, self._elsewhere = gate, find, elsewhere
+        self.may_serve = may_serve
         self.bind, self.port, self.repeater_port = bind, port, repeater_port
+        self._beacon_addresses = [(host, repeater_port) for host in ("127.0.0.1", *beacons)]
         self.image_limit = image_limit
         self.max_message = image_limit + (1 << 16)
         self.circuits: set[Circuit] = set()
         self.updates = 0
         self.coalesced = 0
         self.lag = 0.0
-        self._views: dict[str, View] = {}
+        # A client can make up any number of channel filters: a view lasts as long as a channel has it.
+        self._views: WeakValueDictionary[str, View] = WeakValueDictionary()
         self._monitors: dict[View, Monitor] = {}
         self._due: deque[Monitor] = deque()
         self._scheduled = False
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._beaconing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Bind, listen and return.
+        """Bind, listen and return; ``open`` tells clients that the server is there.
 
         Raises:
             ConfigurationError: a port is taken (by whom, and what to change).
@@ -105,6 +114,17 @@ class ChannelAccess:
             self._thread.join()
             self._thread = None
 
+    def open(self) -> None:
+        """Tell clients that the server is here."""
+        self.call(self._begin_beacons)
+
+    def shut(self) -> None:
+        """End all connections, and wait until that is done."""
+        done = threading.Event()
+        self.call(self._shut, done)
+        if self._thread is not None:
+            done.wait(SHUT_TIMEOUT)
+
     def call(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Have a function called in the loop; in any thread. After ``stop`` it is not called."""
         if self._loop is not None:
@@ -121,6 +141,8 @@ class ChannelAccess:
 
     def search(self, name: str) -> int:
         """The port where a client finds a name on this host; 0 when it is not known."""
+        if not self.may_serve():
+            return 0
         if name in self._views or self._make_view(name, self._find) is not None:
             return self.port
         _, port = self._elsewhere(name.partition(".")[0].rstrip("$"))
@@ -128,12 +150,12 @@ class ChannelAccess:
 
     def view(self, name: str) -> View | None:
         """The view of a name, one object per name; in the loop."""
-        if name not in self._views:
-            made = self._make_view(name, self._find)
-            if made is None:
-                return None
-            self._views[name] = made
-        return self._views[name]
+        if not self.may_serve():
+            return None
+        found = self._views.get(name)
+        if found is None and (found := self._make_view(name, self._find)) is not None:
+            self._views[name] = found
+        return found
 
     def _make_view(self, name: str, find: Callable[[str], Record | None]) -> View | None:
         made = view(name, find)
@@ -175,6 +197,8 @@ class ChannelAccess:
 
     def _drain(self) -> None:
         assert self._loop is not None
+        if not self.may_serve():
+            self._abort()
         touched: set[Circuit] = set()
         batch = [self._due.popleft() for _ in range(min(BATCH, len(self._due)))]
         for monitor in batch:
@@ -196,6 +220,21 @@ class ChannelAccess:
             self._scheduled = True
             self._loop.call_soon(self._drain)
 
+    def _begin_beacons(self) -> None:
+        if self._beaconing is None:
+            self._beaconing = asyncio.get_running_loop().create_task(self._beacons())
+
+    def _shut(self, done: threading.Event) -> None:
+        if self._beaconing is not None:
+            self._beaconing.cancel()
+            self._beaconing = None
+        self._abort()
+        done.set()
+
+    def _abort(self) -> None:
+        for circuit in list(self.circuits):
+            circuit.transport.abort()
+
     def _refresh_rights(self) -> None:
         for circuit in list(self.circuits):
             circuit.refresh_rights()
@@ -214,30 +253,32 @@ class ChannelAccess:
         self._stopping = asyncio.Event()
         server = await self._loop.create_server(lambda: Circuit(self), sock=self._tcp)
         search, _ = await self._loop.create_datagram_endpoint(lambda: Search(self), sock=self._udp)
-        tasks = [asyncio.create_task(self._beacons()), asyncio.create_task(self._measure_lag())]
+        lag = asyncio.create_task(self._measure_lag())
         self._ready.set()
         try:
             await self._stopping.wait()
         finally:
+            tasks = [task for task in (lag, self._beaconing) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             server.close()
             search.close()
-            for circuit in list(self.circuits):
-                circuit.transport.abort()
+            self._abort()
             await server.wait_closed()
 
     async def _beacons(self) -> None:
-        """Tell the repeater on this host that the server is here: clients then search at once, not by their timer."""
+        """Tell the repeaters that the server is here: clients then search at once, not by their timer."""
         period = BEACON_FIRST
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             number = 0
             while True:
                 beacon = ca.Beacon(ca.DEFAULT_PROTOCOL_VERSION, self.port, number, self.bind)
-                with contextlib.suppress(OSError):  # nobody needs to listen
-                    sender.sendto(bytes(beacon), ("127.0.0.1", self.repeater_port))
+                for address in self._beacon_addresses:
+                    with contextlib.suppress(OSError):  # nobody needs to listen
+                        sender.sendto(bytes(beacon), address)
                 number = (number + 1) % (1 << 32)
                 await asyncio.sleep(period)
                 period = min(2 * period, BEACON_LAST)

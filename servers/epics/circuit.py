@@ -126,6 +126,9 @@ class Circuit(asyncio.Protocol):
         self.channels.clear()
 
     def data_received(self, data: bytes) -> None:
+        if self.channels and not self.server.may_serve():
+            self.transport.abort()
+            return
         try:
             commands, missing = self._core.recv(data)
             if missing:
@@ -133,6 +136,8 @@ class Circuit(asyncio.Protocol):
             for command in commands:
                 if getattr(command, "sid", None) in self._left:
                     continue  # it was on its way when the channel was disconnected; the client knows by now
+                if isinstance(command, ca.VersionRequest) and self._core.priority is not None:
+                    continue  # libca puts one before its searches, with a serial number where the priority was
                 self._core.process_command(command)
                 answer = self._answers.get(type(command))
                 if answer is not None:
@@ -215,7 +220,9 @@ class Circuit(asyncio.Protocol):
 
     def _search(self, command: Any) -> None:
         if port := self.server.search(command.name):
-            self._reply(ca.SearchResponse(port, None, command.cid, ca.DEFAULT_PROTOCOL_VERSION))
+            # Without an address libca comes back to the port that it asked, whatever this one is.
+            address = None if port == self.server.port else self._core.our_address[0]
+            self._reply(ca.SearchResponse(port, address, command.cid, ca.DEFAULT_PROTOCOL_VERSION))
         elif command.reply == ca.DO_REPLY:
             self._reply(ca.NotFoundResponse(version=ca.DEFAULT_PROTOCOL_VERSION, cid=command.cid))
 

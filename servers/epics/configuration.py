@@ -10,10 +10,20 @@ from pathlib import Path
 from devices.core.errors import ConfigurationError
 from servers.epics.access import DEFAULT_RULES, Rule
 
+NO_DATABASE = "#dbase=no"
+
 
 def matches(name: str, pattern: str) -> bool:
     """Whether a Tango name matches a pattern with ``*`` and ``?``, in upper or lower case."""
     return fnmatchcase(name.lower(), pattern.lower())
+
+
+def name_and_prefix(line: str) -> tuple[str, str]:
+    """A line of the property ``devices``, ``DEVICE`` or ``DEVICE=PREFIX``; "" is no prefix."""
+    name, has_none, prefix = line.partition(NO_DATABASE)
+    if not has_none:
+        name, _, prefix = line.partition("=")
+    return f"{name.strip()}{has_none}", prefix.strip().removeprefix("=").strip()
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,11 @@ class MirrorConfig:
         image_process: attributes that may have more than 256 kB are served by a process of their own.
         ca_images_port, pva_images_port: of that process; 0 takes a free one.
         withheld: PV names that are not served, since another process has them.
+        beacons: addresses beside this host where clients hear at once that the mirror serves: of hosts or of a network.
+        lease: of mirrors of one lease only one serves; "" serves always.
+        lease_holder: who asks for it, as others see it.
+        lease_voters: the devices that vote who has it.
+        lease_seconds: for how long they vote.
     """
 
     devices: tuple[MirroredDevice, ...] = ()
@@ -81,6 +96,11 @@ class MirrorConfig:
     ca_images_port: int = 0
     pva_images_port: int = 0
     withheld: frozenset[str] = frozenset()
+    beacons: tuple[str, ...] = ()
+    lease: str = ""
+    lease_holder: str = ""
+    lease_voters: tuple[str, ...] = ()
+    lease_seconds: float = 3.0
 
     def __post_init__(self) -> None:
         names = [device.name.lower() for device in self.devices]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import importlib.metadata
 import os
 import time
@@ -14,13 +15,26 @@ from typing import Any
 import tango
 import yaml
 
-from devices.core import Device, Properties, attribute, command, poll, setting
+from devices.core import Device, DeviceState, Properties, Quality, attribute, command, poll, setting
 from devices.core.errors import ConfigurationError, RefusedError
+from servers.epics import lease
 from servers.epics.access import DEFAULT_RULES, Rule, rules_from
+from servers.epics.configuration import name_and_prefix
 from servers.epics.devices_file import read_devices
 from servers.epics.mirror import Mirror, MirrorConfig, MirroredDevice
+from servers.epics.portion import Portion
+from servers.epics.votes import LONGEST
 
 IMAGES_ABOVE = 2  # how far the ports of large attributes are above the others
+VOTERS = 9
+
+
+class Role(enum.IntEnum):
+    """ALONE: without a lease it always serves; HOLDER: it has the lease; STANDBY: it serves when the holder is gone."""
+
+    ALONE = 0
+    HOLDER = 1
+    STANDBY = 2
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,15 @@ class EpicsMirrorProperties(Properties):
     )
     devices_file: Path | None = setting(
         None, doc="More devices, and how they are mirrored: prefix, PV names, commands, periods; none: by the rule"
+    )
+    share: str = setting("", doc="N/M: of M mirrors this is number N, each device is served by one; none: all of them")
+    lease: str = setting("", doc="Of mirrors with this lease one serves, the others stand by; none: it always serves")
+    lease_voters: tuple[str, ...] = setting((), doc="The LeaseVoter devices that decide who serves, 1 or 3 of them")
+    lease_seconds: float = setting(
+        3.0, doc="s; who serves has to be confirmed within two thirds", limits=(1.5, LONGEST)
+    )
+    beacons: tuple[str, ...] = setting(
+        (), doc="Addresses of hosts, or of a network, that hear beacons beside this host, as 10.1.2.255"
     )
     audit_file: Path | None = setting(None, doc="Where every write is recorded, JSON lines; none: nowhere")
     access_file: Path | None = setting(None, doc="Access rules; none: writes from this host only")
@@ -67,12 +90,17 @@ class EpicsMirror(Device):
     puts = attribute(int, doc="Writes by clients")
     refused_puts = attribute(int, doc="Writes refused")
     image_starts = attribute(int, doc="How often the process for large attributes was started; more than 1: it died")
+    role = attribute(Role, doc="Whether the mirror serves clients")
+    lease_holder = attribute(str, doc="The mirror that serves, as far as this one knows; empty: none")
+    lease_age = attribute(float, unit="s", precision=1, doc="Since more than half of the voters confirmed that")
+    silent_voters = attribute(str, shape=(VOTERS,), doc="Voters that do not answer, and why")
     device_names = attribute(str, shape=(2000,), doc="The devices mirrored")
     device_problems = attribute(str, shape=(2000,), doc="What is wrong with each device; empty when all is well")
 
     def build(self) -> None:
         self.mirror: Mirror | None = None
         self._counted = (0.0, 0.0, 0.0)  # updates, s of CPU, and when
+        self._shown: tuple[Role, str] | None = None
 
     async def connect(self) -> None:
         mirror = Mirror(await asyncio.to_thread(self._config))
@@ -110,9 +138,26 @@ class EpicsMirror(Device):
         self.puts.publish(found["puts"])
         self.refused_puts.publish(found["refused_puts"])
         self.image_starts.publish(found["image_starts"])
+        self._show_lease(self.mirror)
         names = sorted(found["devices"])
         self.device_names.publish(tuple(names))
         self.device_problems.publish(tuple(found["devices"][name] for name in names))
+
+    def _show_lease(self, mirror: Mirror) -> None:
+        now = time.monotonic()
+        holder, age = mirror.lease.seen(now) if mirror.lease else ("", 0.0)
+        silent = mirror.lease.silent(now) if mirror.lease else []
+        is_holder = mirror.doors.may_serve()
+        role = Role.ALONE if mirror.lease is None else Role.HOLDER if is_holder else Role.STANDBY
+        self.role.publish_change(role)
+        self.lease_holder.publish_change(holder, Quality.ALARM if mirror.lease and not holder else Quality.VALID)
+        self.lease_age.publish(age)
+        self.silent_voters.publish_change(tuple(silent), Quality.WARNING if silent else Quality.VALID)
+        shown = role, holder
+        if mirror.lease is not None and shown != self._shown:
+            self._shown = shown
+            state = DeviceState.ON if is_holder else DeviceState.STANDBY
+            self.set_state(state, f"lease {mirror.lease.name}: {holder or 'nobody'} serves")
 
     @command(pv_name="Reload")
     async def reload(self) -> None:
@@ -140,8 +185,12 @@ class EpicsMirror(Device):
             raise ConfigurationError(self.name, [f"channel_access and pv_access have two hosts: {host}, {pva_host}"])
         ca_images = wanted.ca_images or f"{host}:{ca_port and ca_port + IMAGES_ABOVE}"
         pva_images = wanted.pva_images or f"{host}:{pva_port and pva_port + IMAGES_ABOVE}"
+        if wanted.lease:
+            lease.check(wanted.lease, wanted.lease_voters)
+        portion = Portion.parse(wanted.share)
+        devices = _devices(wanted.devices or _prefixed_devices(), wanted.devices_file)
         return MirrorConfig(
-            devices=_devices(wanted.devices or _prefixed_devices(), wanted.devices_file),
+            devices=tuple(device for device in devices if portion.has(device.name)),
             tango_host=os.environ.get("TANGO_HOST", ""),
             bind=host,
             ca_port=ca_port,
@@ -154,6 +203,11 @@ class EpicsMirror(Device):
             image_process=wanted.image_process,
             ca_images_port=_endpoint("ca_images", ca_images)[1],
             pva_images_port=_endpoint("pva_images", pva_images)[1],
+            beacons=wanted.beacons,
+            lease=wanted.lease,
+            lease_holder=self.name,
+            lease_voters=wanted.lease_voters,
+            lease_seconds=wanted.lease_seconds,
         )
 
 
@@ -178,8 +232,7 @@ def _rules(path: Path | None) -> tuple[Rule, ...]:
 
 def _devices(lines: Iterable[str], path: Path | None) -> tuple[MirroredDevice, ...]:
     """The devices of the property and those of the file; where both name one, the file says how it is mirrored."""
-    named = [line.partition("=") for line in lines]
-    devices = [MirroredDevice(name.strip(), prefix.strip() or None) for name, _, prefix in named]
+    devices = [MirroredDevice(name, prefix or None) for name, prefix in map(name_and_prefix, lines)]
     prefixes = {device.name.lower(): device.prefix for device in devices}
     found = read_devices(path) if path is not None else ()
     for device in found:

@@ -9,7 +9,6 @@ Source:
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import math
 import re
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from devices.core.json_text import read_json_text
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def filter_of(text: str) -> Filter | None:
     """The filter of a text ``{"arr":{"s":1}}`` or ``[1:5]``; None, and one line in the log, for any other."""
     try:
         return _parsed(text)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         log.warning("channel filter %.200s: %s; there are arr and dbnd", text, error)
         return None
 
@@ -68,7 +69,8 @@ def _parsed(text: str) -> Filter:
         start, end = int(first or 0), int((others or [first])[-1] or -1)
         increment = int(others[0] or 1) if len(others) == 2 else 1
         return _checked(Filter(start, increment, end))
-    wanted = json.loads(re.sub(r"([{,]\s*)([A-Za-z]+)\s*:", r'\1"\2":', text.replace("'", '"')))  # JSON5 has bare keys
+    # JSON5 has bare keys.
+    wanted = read_json_text(re.sub(r"([{,]\s*)([A-Za-z]+)\s*:", r'\1"\2":', text.replace("'", '"')))
     if not isinstance(wanted, dict) or set(wanted) - {"arr", "dbnd"}:
         raise ValueError("unknown")
     array, band = wanted.get("arr", {}), wanted.get("dbnd", {})

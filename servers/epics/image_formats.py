@@ -18,6 +18,9 @@ from PIL import Image, UnidentifiedImageError
 from devices.core.errors import BadValueError
 from servers.epics.records import Reading
 
+#: A packed picture of few bytes may be one of gigabytes.
+MOST_PIXELS = 64 << 20
+
 _SIZE = struct.Struct(">HH")  # width, height
 _RAW: dict[str, tuple[np.dtype[Any], int]] = {
     "GRAY8": (np.dtype("u1"), 1),
@@ -55,6 +58,8 @@ def _raw(data: np.ndarray[Any, Any], name: str, dtype: np.dtype[Any], colours: i
 def _decompressed(data: np.ndarray[Any, Any], kind: str, name: str) -> tuple[np.ndarray[Any, Any], int]:
     try:
         with Image.open(io.BytesIO(data.tobytes()), formats=(kind,)) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise BadValueError(f"{name} of {image.width} x {image.height} pixels has more than {MOST_PIXELS}")
             mode = {"L": "L", "1": "L", "I;16": "I;16"}.get(image.mode, "RGB")
             pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

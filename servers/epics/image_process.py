@@ -9,11 +9,12 @@ for both, and writes the audit of both.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, Pipe
 from typing import Any, Final
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 START_TIMEOUT: Final = 60.0  # s; until its first report
 SILENCE: Final = 20.0  # s; a process that reports nothing for so long hangs, and is ended
 STOP_TIMEOUT: Final = 3.0  # s
+TELL_PERIOD: Final = 0.1  # s between two looks until when it may serve
 # Frames in memory that was used before: the kernel needs longer to give out 32 MB anew than to copy them (measured).
 MEMORY: Final = {"MALLOC_MMAP_MAX_": "0", "MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": str(512 << 20)}
 COUNTED: Final = frozenset({
@@ -78,6 +80,7 @@ class ImageProcess:
         self.starts = 0
         self._config, self._book, self._audit = config, book, audit
         self._broadcast_port = 0
+        self._until: Callable[[], float] = lambda: -math.inf
         self._ports = config.ca_images_port, config.pva_images_port
         self._devices: dict[str, Referred] = {}
         self._lock = threading.RLock()
@@ -142,13 +145,14 @@ class ImageProcess:
             self._config = config
             self._send(self._its_config())
 
-    def start(self, broadcast_port: int) -> None:
+    def start(self, broadcast_port: int, until: Callable[[], float]) -> None:
         """Start the process and keep it running.
 
         Args:
             broadcast_port: UDP, of PVAccess searches; both processes listen on it.
+            until: until when it may serve, s of the monotonic clock, which is the same in all processes.
         """
-        self._broadcast_port = broadcast_port
+        self._broadcast_port, self._until = broadcast_port, until
         self._thread = threading.Thread(target=self._run, name="epics-images", daemon=True)
         self._thread.start()
 
@@ -180,7 +184,7 @@ class ImageProcess:
             withheld=frozenset(name for referred in self._devices.values() for name in referred.withheld),
         )
 
-    def _send(self, message: MirrorConfig | None) -> None:
+    def _send(self, message: MirrorConfig | float | None) -> None:
         with self._lock:
             if self._connection is not None:
                 try:
@@ -215,11 +219,15 @@ class ImageProcess:
             self._connection = ours
             self._send(self._its_config())
         self.starts += 1
-        patience = START_TIMEOUT
+        patience, heard, told = START_TIMEOUT, time.monotonic(), -math.inf
         try:
-            while ours.poll(patience):
-                self._take(ours.recv())
-                patience = SILENCE
+            while time.monotonic() - heard < patience:
+                if self._until() > told:
+                    told = self._until()
+                    self._send(told)
+                if ours.poll(TELL_PERIOD):
+                    self._take(ours.recv())
+                    patience, heard = SILENCE, time.monotonic()
             log.error("the process for large attributes (pid %d) says nothing for %.0f s", self._process.pid, patience)
         except (EOFError, OSError):
             pass  # it ended

@@ -54,10 +54,10 @@ class Parent:
         with self._lock:
             self._connection.send(message)
 
-    def receive(self) -> MirrorConfig | None:
-        """What to mirror; None is the end."""
+    def receive(self) -> MirrorConfig | float | None:
+        """What to mirror, or until when (s of the monotonic clock); None is the end."""
         try:
-            message: MirrorConfig | None = self._connection.recv()
+            message: MirrorConfig | float | None = self._connection.recv()
         except (EOFError, OSError):
             return None
         return message
@@ -69,7 +69,7 @@ def main() -> int:
     collect_apart()
     parent = Parent(Connection(int(sys.argv[1])))
     config = parent.receive()
-    if config is None:
+    if not isinstance(config, MirrorConfig):
         return 0
     mirror = Mirror(config, share=Share.LARGE, audit=RelayedAudit(parent))
     try:
@@ -86,6 +86,9 @@ def main() -> int:
 
 def _obey(parent: Parent, mirror: Mirror, stopped: threading.Event) -> None:
     while (config := parent.receive()) is not None:
+        if isinstance(config, float):
+            mirror.doors.extend(config)
+            continue
         if mirror.config.withheld - config.withheld:
             break  # a name that is free again is rare enough for a new start
         mirror.reload(config)

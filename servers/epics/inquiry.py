@@ -6,7 +6,6 @@ that can ``describe`` itself adds what Tango cannot say: PV names, text limits, 
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ import tango
 from tango import AttrDataFormat, AttrWriteType, CmdArgType
 
 from devices.core.errors import DiptychError, ProtocolError
+from devices.core.json_text import read_json_text
 from servers.epics import names
 from servers.epics.alarm import STATES
 from servers.epics.configuration import MirroredDevice
@@ -97,7 +97,7 @@ def _describe(proxy: Any, command: Any) -> dict[str, Any]:
     if len(text) > MAX_DESCRIPTION:
         raise ProtocolError(f"the description of {proxy.dev_name()} is over {MAX_DESCRIPTION} bytes")
     try:
-        described = json.loads(text)
+        described = read_json_text(text)
     except ValueError:
         return {}
     if not isinstance(described, dict) or "format" not in described:

@@ -6,6 +6,7 @@ It runs in threads of its own and can be started inside a bigger program; it nee
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Collection, Iterable
@@ -23,8 +24,10 @@ from servers.epics.ca import ChannelAccess
 from servers.epics.configuration import MirrorConfig, MirroredDevice
 from servers.epics.declaration import DeviceSpec
 from servers.epics.device_source import Counters, DeviceSource
+from servers.epics.doors import Doors
 from servers.epics.gate import Gate
 from servers.epics.image_process import ImageProcess
+from servers.epics.lease import Lease
 from servers.epics.linkwatch import LinkWatch
 from servers.epics.names import Clash, NameBook
 from servers.epics.pva import PvAccess
@@ -84,6 +87,8 @@ class Mirror:
         self.access = Access(config.access)
         self.audit = audit or Audit(config.audit_path, max_bytes=config.audit_bytes)
         self.gate = Gate(self.access, self.audit)
+        self.doors = Doors(self._open_up, self._shut)
+        self.lease = self._lease()
         self.ca = ChannelAccess(
             self.gate,
             lambda name: self._records.get(name),
@@ -91,9 +96,17 @@ class Mirror:
             bind=config.bind,
             port=config.ca_port,
             repeater_port=config.ca_repeater_port,
+            beacons=config.beacons,
             image_limit=config.image_limit,
+            may_serve=self.doors.may_serve,
         )
-        self.pva = PvAccess(self.gate, bind=config.bind, port=config.pva_port, broadcast_port=config.pva_broadcast_port)
+        self.pva = PvAccess(
+            self.gate,
+            bind=config.bind,
+            port=config.pva_port,
+            broadcast_port=config.pva_broadcast_port,
+            beacons=config.beacons,
+        )
         self.counters = Counters()
         self._records: dict[str, Record] = {}
         self._owners: dict[str, dict[str, str]] = {}
@@ -114,6 +127,8 @@ class Mirror:
     def start(self) -> None:
         """Begin to serve; devices are found and connected in the background, whenever they come up.
 
+        With a lease it serves once it has that; all else is ready by then.
+
         Raises:
             ConfigurationError: a port is taken (by whom, and what to change).
         """
@@ -124,7 +139,12 @@ class Mirror:
             self.ca.stop()
             raise
         if self.share is Share.SMALL:
-            self.images.start(self.pva.broadcast_port)
+            self.images.start(self.pva.broadcast_port, lambda: self.doors.until)
+        self.doors.start()
+        if self.lease is not None:
+            self.lease.start()
+        elif not self.config.lease:
+            self.doors.extend(math.inf)
         self._started = time.monotonic()
         self._watch.start()
         self._sought = self.config.devices
@@ -143,6 +163,9 @@ class Mirror:
         self.ca.stop()
         self.pva.stop()
         self.images.stop()
+        self.doors.end()
+        if self.lease is not None:
+            self.lease.stop()
         # Not a daemon: Python must not end while another thread is inside Tango.
         closer = threading.Thread(target=self._leave_devices, name="epics-closer")
         closer.start()
@@ -182,6 +205,8 @@ class Mirror:
 
     def list_pvs(self) -> list[PvEntry]:
         """All PVs that are served now, by name."""
+        if not self.doors.is_open:
+            return []
         with self._lock:
             owner = {pv: (device, part) for device, pvs in self._owners.items() for pv, part in pvs.items()}
             records = {record: owner[name] for name, record in self._records.items()}
@@ -295,6 +320,30 @@ class Mirror:
         self.pva.remove(names)
         for heir, part, record in heirs:
             self.register(heir, part, [record])
+
+    def _lease(self) -> Lease | None:
+        config = self.config
+        if not config.lease or self.share is Share.LARGE:
+            return None  # the process for large attributes is told by its parent
+        return Lease(
+            config.lease,
+            config.lease_holder,
+            [_full_name(voter, config.tango_host) for voter in config.lease_voters],
+            config.lease_seconds,
+            extend=self.doors.extend,
+            has_ended=self.doors.are_shut,
+        )
+
+    def _open_up(self) -> None:
+        self.ca.open()
+        self.pva.open()
+        log.info("clients are served")
+
+    def _shut(self) -> None:
+        if not self._stopping.is_set():
+            log.warning("clients are served no longer: the lease is lost")
+        self.ca.shut()
+        self.pva.shut()
 
     def _withhold(self, names: frozenset[str]) -> None:
         """Serve some names no more; another process has them."""

@@ -16,23 +16,25 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from p4p.server import DynamicProvider, Server, StaticProvider
 from p4p.server.raw import SharedPV
 
 from devices.core.errors import ConfigurationError
+from servers.epics import pva_beacon
 from servers.epics.gate import Gate
 from servers.epics.large_pv import LargeRecord
 from servers.epics.peer_connection import PeerConnection
 from servers.epics.pv import Pv
 from servers.epics.records import Record
+from servers.facility.address import ANY, LOOPBACK
 from servers.facility.port_check import port_holder
 
 log = logging.getLogger(__name__)
 
 # Clients share the port of beacons, and a beacon to 127.0.0.1 reaches one of them only (measured); this reaches all.
-LOOPBACK_GROUP = "224.0.0.128,1@127.0.0.1"
+LOOPBACK_GROUP, GROUP_OPTIONS = "224.0.0.128", ",1@127.0.0.1"
 ANSWER_TIMEOUT = 1.0  # s
 RETRY_PERIOD = 0.005  # s; how often a client without room is looked at again
 # After so many values without a pause the posting thread rests, s: several then cost little more than one.
@@ -52,21 +54,30 @@ class PvAccess:
         bind: the address to listen on.
         port: TCP; 0 takes a free one.
         broadcast_port: UDP, searches.
+        beacons: addresses of hosts or networks beside this host that hear when the server begins to serve.
 
     Attributes:
         updates, coalesced: values posted; values skipped because a newer one came first.
     """
 
-    def __init__(self, gate: Gate, *, bind: str = "127.0.0.1", port: int = 5075, broadcast_port: int = 5076) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        bind: str = "127.0.0.1",
+        port: int = 5075,
+        broadcast_port: int = 5076,
+        beacons: Iterable[str] = (),
+    ) -> None:
         self.gate = gate
         self.bind, self.port, self.broadcast_port = bind, port, broadcast_port
         self.updates = 0
         self.coalesced = 0
-        self._provider = StaticProvider("diptych")
+        self._beacons = (bind if bind != ANY else LOOPBACK, LOOPBACK_GROUP, *beacons)
         self._pvs: dict[str, Pv] = {}
         self._large: dict[str, LargeRecord] = {}
-        self._large_provider = DynamicProvider("diptych-large", self)
-        self._large_names = StaticProvider("diptych-large-names")
+        self._is_open = False
+        self._lock = threading.RLock()  # of what p4p serves
         self._connections: weakref.WeakValueDictionary[str, PeerConnection] = weakref.WeakValueDictionary()
         self._due: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._answers: deque[tuple[str, Job]] = deque()
@@ -74,13 +85,45 @@ class PvAccess:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Bind, listen and return.
+        """Bind, listen and return; no name is found before ``open``.
 
         Raises:
             ConfigurationError: the port is taken (by whom, and what to change).
         """
         _demand_free(self.bind, self.port)
-        beacon = self.bind if self.bind != "0.0.0.0" else "127.0.0.1"  # noqa: S104
+        self._listen()
+        self._thread = threading.Thread(target=self._post, name="epics-pva")
+        self._thread.start()
+
+    def open(self) -> None:
+        """Have the names of all records found, and tell clients that the server is here."""
+        with self._lock:
+            if self._thread is None or self._is_open:
+                return
+            self._is_open = True
+            for name, pv in self._pvs.items():
+                self._provider.add(name, pv.shared)
+            for name in self._large:
+                self._large_names.add(name, SharedPV())
+        pva_beacon.send(
+            pva_beacon.beacon(self.bind, self.port), [(address, self.broadcast_port) for address in self._beacons]
+        )
+
+    def shut(self) -> None:
+        """End all connections, and find no name; p4p can do that only by another server on the same ports."""
+        with self._lock:
+            if self._thread is None or not self._is_open:
+                return
+            self._is_open = False
+            self._server.stop()
+            for pv in self._pvs.values():
+                pv.silence()
+            self._listen()
+
+    def _listen(self) -> None:
+        self._provider = StaticProvider("diptych")
+        self._large_provider = DynamicProvider("diptych-large", self)
+        self._large_names = StaticProvider("diptych-large-names")
         self._server = Server(
             # Channels are made by the first that can. The last one only answers searches and lists: p4p believes a
             # DynamicProvider's "no" for 10 s, and does not list its names.
@@ -90,7 +133,9 @@ class PvAccess:
                 "EPICS_PVAS_INTF_ADDR_LIST": self.bind,
                 "EPICS_PVAS_SERVER_PORT": str(self.port),
                 "EPICS_PVAS_BROADCAST_PORT": str(self.broadcast_port),
-                "EPICS_PVAS_BEACON_ADDR_LIST": f"{beacon} {LOOPBACK_GROUP}",
+                "EPICS_PVAS_BEACON_ADDR_LIST": " ".join(
+                    address + (GROUP_OPTIONS if address == LOOPBACK_GROUP else "") for address in self._beacons
+                ),
                 "EPICS_PVAS_AUTO_BEACON_ADDR_LIST": "NO",
             },
         )
@@ -100,8 +145,6 @@ class PvAccess:
             self._server.stop()
             raise _taken(self.bind, self.port)
         self.port, self.broadcast_port = port, int(conf["EPICS_PVAS_BROADCAST_PORT"])
-        self._thread = threading.Thread(target=self._post, name="epics-pva")
-        self._thread.start()
 
     def stop(self) -> None:
         """Close every PV and socket, and end the thread."""
@@ -122,12 +165,15 @@ class PvAccess:
 
     def add(self, record: Record) -> None:
         """Serve a record."""
-        if record.is_large or record.rank == 2:
-            self._large[record.name] = LargeRecord(self, record)
-            self._large_names.add(record.name, SharedPV())
-            return
-        pv = self._pvs[record.name] = Pv(self, record)
-        self._provider.add(record.name, pv.shared)
+        with self._lock:
+            if record.is_large or record.rank == 2:
+                self._large[record.name] = LargeRecord(self, record)
+                if self._is_open:
+                    self._large_names.add(record.name, SharedPV())
+                return
+            pv = self._pvs[record.name] = Pv(self, record)
+            if self._is_open:
+                self._provider.add(record.name, pv.shared)
 
     def remove(self, names: list[str]) -> None:
         """Serve some records no more; their clients are disconnected and search again.
@@ -136,14 +182,17 @@ class PvAccess:
         """
         self._wait_for_answers()
         for name in names:
-            pv = self._pvs.pop(name, None)
+            with self._lock:
+                pv, large = self._pvs.pop(name, None), self._large.pop(name, None)
+                if self._is_open and pv is not None:
+                    self._provider.remove(name)
+                elif self._is_open and large is not None:
+                    self._large_names.remove(name)
             if pv is not None:
                 pv.silence()
-                self._provider.remove(name)
                 pv.shared.close(destroy=True)
-            elif name in self._large:
-                self._large_names.remove(name)
-                self._large.pop(name).close()
+            elif large is not None:
+                large.close()
 
     def _wait_for_answers(self) -> None:
         """Wait until all answers that are due by now are on their way."""
@@ -153,7 +202,7 @@ class PvAccess:
             sent.wait(ANSWER_TIMEOUT)
 
     def testChannel(self, name: str) -> bool:  # p4p calls it so, and the next one
-        return name in self._large
+        return self._is_open and name in self._large
 
     def makeChannel(self, name: str, peer: str) -> object:
         large = self._large.get(name)

@@ -17,6 +17,7 @@ from tango import EventSubMode, EventType
 
 from servers.epics.attribute_source import AttributeSource
 from servers.tango_server.failures import failure
+from servers.tango_server.retired import retire
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Subscriptions:
         for number in numbers if self._interface is None else [self._interface, *numbers]:
             self._unsubscribe(number)
         self._interface = None
+        retire(self._proxy)
         for kept in (self._changes, self._configurations, self._unconfigured, self._unanswered):
             kept.clear()
 

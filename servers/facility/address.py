@@ -14,7 +14,7 @@ from typing import Final
 from devices.core.errors import BadValueError, ConfigurationError
 
 LOOPBACK: Final = "127.0.0.1"
-ANY: Final = "0.0.0.0"  # noqa: S104 - only where a facility file asks for it
+ANY: Final = "0.0.0.0"  # noqa: S104 - only where a facility file asks for it  # nosec B104
 
 # A documentation address (RFC 5737): asking for the way to it sends nothing.
 _SOMEWHERE: Final = ("192.0.2.1", 9)

@@ -14,7 +14,7 @@ from typing import Final
 import psutil
 
 from devices.core.errors import ConfigurationError, NotConnectedError
-from servers.facility import address, background, port_check, programs, readiness, record
+from servers.facility import address, background, machine_check, port_check, programs, readiness, record
 from servers.facility.environment import facility_environment, foreign_variables
 from servers.facility.facility_file import short_server_name
 from servers.facility.place import facility_of, words_for
@@ -51,6 +51,7 @@ def examine(*, state_dir: Path, port_offset: int, tango_host: str | None) -> lis
     findings += _twins(state_dir, running)
     findings += _clock(state_dir)
     findings += _disk(state_dir)
+    findings += machine_check.examine(state_dir)
     return findings
 
 
@@ -86,6 +87,7 @@ def _database(tango_host: str, *, own: bool) -> Iterator[str]:
     """One that does not answer, or only with errors; and polling in it, by which hardware is asked twice."""
     import tango
 
+    from servers.facility import mirror_check
     from servers.facility.tango_database import open_database
 
     advice = "see log/database.log" if own else "restart it where it runs (docs/production.md)"
@@ -106,6 +108,7 @@ def _database(tango_host: str, *, own: bool) -> Iterator[str]:
                     f"{device} is polled by Tango ({name} = {' '.join(entries)}) beside its own poller: remove the "
                     f"property {name} in the database and restart its server"
                 )
+    yield from mirror_check.findings(database, tango_host)
 
 
 def _silent(running: record.Running | None, state_dir: Path) -> Iterator[str]:

@@ -8,10 +8,10 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import jsonschema
 import yaml
 
 from devices.core.errors import ConfigurationError
+from devices.core.quick_jsonschema import jsonschema
 from servers.facility.spelling import did_you_mean
 
 SIZE_LIMIT_BYTES = 4 << 20
@@ -48,6 +48,8 @@ def read_json(path: Path) -> Any:
         raise ConfigurationError(
             str(path), [f"line {error.lineno} column {error.colno}: not JSON: {error.msg}"]
         ) from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; thousands of brackets
+        raise ConfigurationError(str(path), [f"not JSON: {error}"]) from error
 
 
 def read_yaml(path: Path) -> Any:
@@ -57,12 +59,12 @@ def read_yaml(path: Path) -> Any:
         ConfigurationError: the file cannot be read, is too long or is no such YAML; the text names the line.
     """
     try:
-        return yaml.load(_text(path), _UniqueKeyLoader)  # noqa: S506 - the loader is a SafeLoader
+        return yaml.load(_text(path), _UniqueKeyLoader)  # noqa: S506 - the loader is a SafeLoader  # nosec B506
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1} column {mark.column + 1}: " if mark else ""
         raise ConfigurationError(str(path), [f"{where}not YAML: {error.problem}"]) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # 2026-13-45 looks like a date and is none
         raise ConfigurationError(str(path), [f"not YAML: {' '.join(str(error).split())}"]) from error
 
 
@@ -131,11 +133,13 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
-            if key.value in seen and isinstance(key, yaml.ScalarNode):
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     problem=f"{key.value} stands twice in one group", problem_mark=key.start_mark
                 )
-            seen.add(str(key.value))
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 

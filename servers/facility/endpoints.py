@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from servers.facility.address import from_elsewhere, is_open
+from servers.facility.epics_servers import mirror_endpoints
 from servers.facility.facility_file import Facility, lines_of, short_server_name
 from servers.facility.mirrored import mirrored_devices
 from servers.facility.readiness import panels_address
@@ -29,9 +30,10 @@ def table(facility: Facility, tango_host: str, states: Mapping[str, str | None],
         outside = f"{from_elsewhere(facility.ports.bind)}:{facility.ports['tango']}"
         rows.append(("  from other hosts", outside, "whoever reaches it may write: Tango has no access rules"))
     if facility.mirrors:
-        rows.append(("EPICS Channel Access", facility.ports.endpoint("ca"), ""))
-        rows.append(("EPICS PVAccess", facility.ports.endpoint("pva"), ""))
-        rows.append(("  images", facility.ports.endpoint("pva_images"), "and all other attributes over 256 kB"))
+        for mirror in mirror_endpoints(facility):
+            rows.append(("EPICS Channel Access", mirror.ca, ""))
+            rows.append(("EPICS PVAccess", mirror.pva, ""))
+            rows.append(("  images", mirror.pva_images, "and all other attributes over 256 kB"))
     if facility.panels is not None:
         rows.append(("panels in a browser", panels_address(facility), ""))
         if is_open(facility.web.bind):

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from servers.facility.address import LOOPBACK
-from servers.facility.ports import Ports
+from servers.facility.ports import DEFAULT_PORTS, Ports
 
 # Large enough for a 4 MiB image on Channel Access with its header.
 CA_MAX_ARRAY_BYTES: Final = 16 << 20
@@ -25,18 +25,33 @@ _FOREIGN: Final = ("TANGO_", "TANGORC", "EPICS_", "CAPROTO_", "OMNIORB", "ORB", 
 
 def facility_environment(ports: Ports, tango_host: str) -> dict[str, str]:
     """What a Tango or EPICS client needs to reach this facility and no other."""
+    ca, pva = ports.asked
     return {
         "TANGO_HOST": tango_host,
-        "EPICS_CA_ADDR_LIST": LOOPBACK,
+        "EPICS_CA_ADDR_LIST": " ".join(address.removesuffix(f":{ports['ca']}") for address in ca),
         "EPICS_CA_AUTO_ADDR_LIST": "NO",
         "EPICS_CA_SERVER_PORT": str(ports["ca"]),
         "EPICS_CA_REPEATER_PORT": str(ports["ca_repeater"]),
         "EPICS_CA_MAX_ARRAY_BYTES": str(CA_MAX_ARRAY_BYTES),
-        "EPICS_PVA_ADDR_LIST": LOOPBACK,
+        "EPICS_PVA_ADDR_LIST": " ".join(dict.fromkeys(address.rpartition(":")[0] for address in pva)),
         "EPICS_PVA_AUTO_ADDR_LIST": "NO",
         # TCP search works across containers and NAT, and with two servers on one host; large attributes have their own.
-        "EPICS_PVA_NAME_SERVERS": f"{ports.endpoint('pva')} {ports.endpoint('pva_images')}",
+        "EPICS_PVA_NAME_SERVERS": " ".join(pva),
         "EPICS_PVA_BROADCAST_PORT": str(ports["pva_broadcast"]),
+    }
+
+
+def pva_client(addresses: Iterable[str]) -> dict[str, str]:
+    """The configuration of a PVAccess client that asks these servers, ``HOST:PORT``, over TCP, and nobody else.
+
+    It hears beacons of this host only, at the port of the facility whose process this is.
+    """
+    return {
+        "EPICS_PVA_NAME_SERVERS": " ".join(addresses),
+        "EPICS_PVA_ADDR_LIST": "",
+        "EPICS_PVA_AUTO_ADDR_LIST": "NO",
+        "EPICS_PVA_INTF_ADDR_LIST": LOOPBACK,
+        "EPICS_PVA_BROADCAST_PORT": os.environ.get("EPICS_PVA_BROADCAST_PORT", str(DEFAULT_PORTS["pva_broadcast"])),
     }
 
 

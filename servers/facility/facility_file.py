@@ -14,6 +14,7 @@ from typing import Any, Final
 from devices.core.errors import BadValueError, ConfigurationError, RangeError
 from servers.facility import address
 from servers.facility.document import key_path, read_json, read_yaml, schema_problems
+from servers.facility.epics_servers import with_servers
 from servers.facility.history_settings import HistorySettings, history_settings
 from servers.facility.ports import DEFAULT_PORTS, Ports
 from servers.facility.references import resolve
@@ -61,7 +62,8 @@ class Facility:
         panels: the folder of operator panels that browsers get, or None for no web server.
         web: where the panels are served, and to whom.
         history: how the PVs are recorded, or None when they are not.
-        pv_servers: ``ca`` and ``pva`` -> HOST:PORT of EPICS servers beside the mirrors, for devices that reach PVs.
+        pv_servers: ``ca`` and ``pva`` -> HOST:PORT of EPICS servers beside the mirrors, for devices that reach PVs
+            and for clients; ``mirrors`` -> the prefixes of the mirrors among them.
         tango_host: HOST:PORT of an existing database, or None for the embedded one.
     """
 
@@ -132,10 +134,10 @@ def read_facility(path: Path, *, state_dir: Path, offset: int = 0, to_run: bool 
     """
     path, state_dir = path.absolute(), state_dir.absolute()
     configuration = read_json(path)
-    problems = schema_problems(configuration, _dsconfig_schema())
+    problems = schema_problems(configuration, _schema("dsconfig.schema.json"))
     extra_path = path.with_suffix(".facility.yaml")
     extra = (read_yaml(extra_path) or {}) if extra_path.exists() else {}
-    extra_problems = schema_problems(extra, _facility_schema())
+    extra_problems = schema_problems(extra, _schema("facility.schema.json"))
     if problems or extra_problems:
         raise ConfigurationError(
             path.name, [*problems, *(f"{extra_path.name}: {problem}" for problem in extra_problems)]
@@ -269,7 +271,7 @@ def _assemble(
         pv_servers=extra.get("pv_servers", {}),
         tango_host=extra.get("tango_host"),
     )
-    return facility, problems
+    return with_servers(facility), problems
 
 
 def _clashes(facility: Facility, to_run: bool) -> list[str]:
@@ -321,16 +323,7 @@ def _missing_module(where: str, module: str) -> list[str]:
     return [] if found else [f"{where}: there is no module {module}"]
 
 
-def _dsconfig_schema() -> Mapping[str, Any]:
-    text = resources.files("dsconfig").joinpath("schema/schema2.json").read_text()
-    schema: dict[str, Any] = json.loads(text)
-    # The published schema forbids other keys everywhere but at these two levels.
-    for level in ("server", "instance"):
-        schema["definitions"][level]["additionalProperties"] = False
-    return schema
-
-
-def _facility_schema() -> Mapping[str, Any]:
-    text = resources.files("servers.facility").joinpath("facility.schema.json").read_text()
+def _schema(name: str) -> Mapping[str, Any]:
+    text = resources.files("servers.facility").joinpath(name).read_text()
     schema: dict[str, Any] = json.loads(text)
     return schema

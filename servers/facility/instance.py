@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from devices.core.errors import BusyError, NotConnectedError, TimeoutError, UnknownNameError
+import psutil
+
+from devices.core.errors import BusyError, NotAllowedError, NotConnectedError, TimeoutError, UnknownNameError
 from servers.facility import address, background, leash, programs, readiness, record
 from servers.facility.environment import adopt
 from servers.facility.facility_file import Facility, full_server_name, read_facility, short_server_name
@@ -117,7 +119,7 @@ class Instance:
         running = record.running(self.facility.state_dir)
         process = background.process(self.facility.state_dir, self.name)
         pid = process.pid if process else running.processes.get(self.name) if running else None
-        if pid and pid != os.getpid():  # of a process in the background it is the own one
+        if pid and pid != os.getpid() and psutil.pid_exists(pid):  # of a process in the background it is the own one
             raise BusyError(f"{self.name} runs already (pid {pid}); {self._stop_words} stops it")
 
     def _refuse_other(self) -> None:
@@ -137,7 +139,7 @@ def resume(instance: str, state_dir: Path) -> str | None:
     """
     name = short_server_name(full_server_name(instance))
     running = record.running(state_dir)
-    if running is None or not programs.is_held_back(state_dir, name):
+    if running is None or running.kept_by_others or not programs.is_held_back(state_dir, name):
         return None
     servers = facility_of(None, state_dir, 0, to_run=False).devices
     programs.release(state_dir, name)
@@ -158,6 +160,7 @@ def stop(instance: str, state_dir: Path) -> str:
     """Stop one instance and return a line to show.
 
     Raises:
+        NotAllowedError: others keep it running.
         UnknownNameError: it does not run here.
         TimeoutError: it is still there after 10 s.
     """
@@ -169,6 +172,11 @@ def stop(instance: str, state_dir: Path) -> str:
     if name not in known:
         raise UnknownNameError(
             f"{name} does not run on {state_dir}" + (f"; running: {', '.join(sorted(known))}" if known else "")
+        )
+    if running and running.kept_by_others:
+        unit = f"diptych-{Path(running.facility).stem}-{name.replace('/', '.')}.service"
+        raise NotAllowedError(
+            f"{name} is kept running by systemd or Tango's Starter, stop it there: `systemctl stop {unit}`, or Astor"
         )
     programs.hold_back(state_dir, name)
 

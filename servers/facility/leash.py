@@ -72,7 +72,7 @@ def become(command: Sequence[str]) -> None:
             raise SystemExit(1)  # the supervisor died before the kernel was asked
         os.close(fd)
     try:
-        os.execvp(command[0], list(command))  # noqa: S606 - an argument list, and no shell is wanted
+        os.execvp(command[0], list(command))  # noqa: S606 - an argument list, and no shell is wanted  # nosec B606
     except OSError as error:
         raise SystemExit(f"cannot start {command[0]}: {error.strerror}") from error
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from servers.facility.facility_file import Facility, lines_of
+from servers.facility.epics_servers import MIRROR_CLASS
+from servers.facility.facility_file import Facility, Properties, lines_of
 
 if TYPE_CHECKING:
     from servers.epics.configuration import MirroredDevice
@@ -17,11 +19,18 @@ def mirrored_devices(facility: Facility) -> list[MirroredDevice]:
     their ``devices_file``. The prefix is None where only a running device or the database knows it.
 
     Raises:
-        ConfigurationError: a devices file is wrong.
+        ConfigurationError: a devices file or a share is wrong.
     """
-    from servers.epics.configuration import MirroredDevice
-    from servers.epics.devices_file import read_devices
+    found = {device.name.casefold(): device for devices in devices_of_mirrors(facility).values() for device in devices}
+    return list(found.values())
 
+
+def devices_of_mirrors(facility: Facility) -> dict[str, list[MirroredDevice]]:
+    """Mirror -> the devices that it serves, as ``mirrored_devices``.
+
+    Raises:
+        ConfigurationError: a devices file or a share is wrong.
+    """
     own = {
         device.casefold(): prefix
         for server in (facility.start_order if facility.mirrors else ())
@@ -30,14 +39,27 @@ def mirrored_devices(facility: Facility) -> list[MirroredDevice]:
         for device, properties in devices.items()
         for prefix in lines_of(properties, "pv_prefix")
     }
-    chosen = [line.partition("=") for line in _lines(facility, "devices")]
-    found = {name.strip().casefold(): prefix.strip() for name, _, prefix in chosen} or own
+    return {
+        name: _devices_of(properties, own)
+        for mirror in facility.mirrors
+        for name, properties in facility.server(mirror).get(MIRROR_CLASS, {}).items()
+    }
+
+
+def _devices_of(properties: Properties, own: Mapping[str, str]) -> list[MirroredDevice]:
+    from servers.epics.configuration import MirroredDevice, name_and_prefix
+    from servers.epics.devices_file import read_devices
+    from servers.epics.portion import Portion
+
+    portion = Portion.parse(next(iter(lines_of(properties, "share")), ""))
+    chosen = map(name_and_prefix, lines_of(properties, "devices"))
+    found = {name.casefold(): prefix for name, prefix in chosen} or own
     devices = {name: MirroredDevice(name, prefix or own.get(name)) for name, prefix in found.items()}
-    for path in _lines(facility, "devices_file"):
+    for path in lines_of(properties, "devices_file"):
         for device in read_devices(Path(path)):
             name = device.name.casefold()
             devices[name] = replace(device, prefix=device.prefix or found.get(name) or own.get(name))
-    return list(devices.values())
+    return [device for name, device in devices.items() if portion.has(name)]
 
 
 def state_pvs(facility: Facility) -> list[str]:
@@ -55,15 +77,4 @@ def state_pvs(facility: Facility) -> list[str]:
         if device.prefix and device.name.casefold() in here
         for pv, part in known_pvs(device, device.prefix).items()
         if part.casefold() == "state"
-    ]
-
-
-def _lines(facility: Facility, name: str) -> list[str]:
-    """The lines of a property of all mirrors."""
-    return [
-        line
-        for mirror in facility.mirrors
-        for devices in facility.server(mirror).values()
-        for properties in devices.values()
-        for line in lines_of(properties, name)
     ]

@@ -7,6 +7,7 @@ than one more option to type.
 from __future__ import annotations
 
 import shlex
+import sysconfig
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +19,11 @@ DEFAULT_FACILITY: Final = Path("dbconfig/demo.json")
 
 
 def default_facility() -> Path:
-    """``dbconfig/demo.json`` of this folder, or of the checkout that is installed."""
+    """``dbconfig/demo.json`` of this folder, of the checkout that is installed, or of the installed package."""
     checkout = Path(__file__).parents[2] / DEFAULT_FACILITY
-    return DEFAULT_FACILITY if DEFAULT_FACILITY.exists() or not checkout.exists() else checkout
+    package = Path(sysconfig.get_path("data")) / "share" / "diptych" / DEFAULT_FACILITY
+    found = [path for path in (DEFAULT_FACILITY, checkout, package) if path.exists()]
+    return found[0] if found else DEFAULT_FACILITY
 
 
 def words_for(command: str, state_dir: Path) -> str:

@@ -62,6 +62,12 @@ def is_taken(port: int, kind: socket.SocketKind = STREAM, address: str = LOOPBAC
     return False
 
 
+def free_port(address: str) -> int:
+    """A TCP port of an address that nobody has at the moment."""
+    with socket.create_server((address, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 def port_holder(port: int, kind: socket.SocketKind = STREAM) -> str:
     """Who has a port: ``pid 4711 (python -m ...)``, as far as this user may see it."""
     import psutil

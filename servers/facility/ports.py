@@ -45,12 +45,16 @@ class Ports:
         table: the ports before the shift.
         offset: what is added to every port.
         bind: the address that the Tango database and the device servers listen on; ``web_bind``, the web server.
+        ca_servers, pva_servers: HOST:PORT of every EPICS server that clients of the facility ask, here and elsewhere;
+            none: those of ``ca``, ``pva`` and ``pva_images`` on this host.
     """
 
     table: Mapping[str, int] = field(default_factory=lambda: DEFAULT_PORTS)
     offset: int = 0
     bind: str = LOOPBACK
     web_bind: str = LOOPBACK
+    ca_servers: tuple[str, ...] = ()
+    pva_servers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for service, port in self.table.items():
@@ -77,6 +81,12 @@ class Ports:
     def endpoint(self, service: str) -> str:
         """``HOST:PORT`` at which programs of this machine find a service."""
         return f"{from_here(self.address(service))}:{self[service]}"
+
+    @property
+    def asked(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The EPICS servers that clients ask: of Channel Access, of PVAccess."""
+        here = (self.endpoint("pva"), self.endpoint("pva_images"))
+        return self.ca_servers or (self.endpoint("ca"),), self.pva_servers or here
 
     def address(self, service: str) -> str:
         """What a service listens on; an EPICS mirror may have been told otherwise by its own properties."""

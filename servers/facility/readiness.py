@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Final
 
 from devices.core.errors import NotConnectedError
+from servers.facility.epics_servers import mirror_endpoints
 from servers.facility.facility_file import Facility
 from servers.facility.mirrored import state_pvs
 from servers.facility.port_check import is_taken
@@ -78,8 +79,10 @@ def unanswered_pvs(facility: Facility) -> list[str]:
         return []
     missing = [pv for pv in states if not _pv_answers(pv)]
     # A connection that is closed again would stand in the log of the PVAccess server as an error.
-    if not is_taken(facility.ports["pva"]):
-        missing.append(f"PVAccess on {facility.ports.endpoint('pva')}")
+    for mirror in mirror_endpoints(facility):
+        host, _, port = mirror.pva.rpartition(":")
+        if not is_taken(int(port), address=host):
+            missing.append(f"PVAccess on {mirror.pva}")
     return missing
 
 
@@ -91,7 +94,7 @@ def panels_answer(facility: Facility) -> bool:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # a certificate is for the name that others use
     seconds = TIMEOUT_MILLISECONDS / 1000
     try:
-        with urllib.request.urlopen(panels_address(facility), timeout=seconds, context=context) as answer:  # noqa: S310
+        with urllib.request.urlopen(panels_address(facility), timeout=seconds, context=context) as answer:  # noqa: S310  # nosec B310
             return bool(answer.status == HTTPStatus.OK)
     except urllib.error.HTTPError as refused:
         return refused.code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)

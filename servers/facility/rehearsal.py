@@ -55,6 +55,7 @@ def problems_of(facility: Facility) -> Iterator[str]:
     """One line for each wrong property, import path, doubled PV name and fault of the logins."""
     from servers.epics.devices_file import known_pvs
     from servers.epics.names import device_pvs
+    from servers.facility import mirror_shares
     from servers.web.login.credentials import faults
 
     if facility.panels is not None:
@@ -80,6 +81,7 @@ def problems_of(facility: Facility) -> Iterator[str]:
         for mirrored in mirrored_devices(facility):
             if mirrored.prefix:
                 yield from _clashes(mirrored.name, known_pvs(mirrored, mirrored.prefix), owners)
+        yield from mirror_shares.problems(mirror_shares.of_facility(facility))
     except ConfigurationError as error:
         yield from (f"{error.subject}: {problem}" for problem in error.problems)
     except DiptychError as error:

@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Iterator
 from datetime import datetime
 from typing import Final
 
-from devices.core.errors import BusyError, ConfigurationError, NotConnectedError, RefusedError
+from devices.core.errors import BusyError, ConfigurationError, NotConnectedError
 from servers.facility import address, lock, port_check, programs, readiness, record
 from servers.facility.endpoints import table
 from servers.facility.environment import adopt, child_environment
@@ -145,24 +145,11 @@ class Supervisor:
 
     def _register(self) -> bool:
         """Bring the database up to the facility file; returns whether something had to change."""
-        import tango
-
         from servers import registry
-        from servers.facility.tango_database import open_database
 
-        database = open_database(self.tango_host)
-        try:
-            changes = registry.differences(self.facility, database, whole=self._own_database)
-            for change in () if self._own_database else changes:
-                self._announce(f"  {change}")
-            registry.apply(changes, database)
-        except tango.DevFailed as error:
-            raise NotConnectedError(f"the Tango database at {self.tango_host}: {error.args[0].desc}") from error
-        except RefusedError as error:
-            raise NotConnectedError(f"{self.tango_host}: {error}") from error
-        if changes:
-            self._announce(f"registered {len(changes)} changes of {self.facility.path.name}")
-        return bool(changes)
+        return (
+            registry.bring_up_to_date(self.facility, self.tango_host, whole=self._own_database, show=self._announce) > 0
+        )
 
     async def _wait_until_ready(self) -> None:
         told = time.monotonic()
@@ -292,15 +279,11 @@ class Supervisor:
             os.close(writing_end)
 
     def _write_record(self) -> None:
-        table = self.facility.ports.table
-        now = record.Running(
-            pid=os.getpid(),
-            facility=str(self.facility.path),
-            tango_host=self.tango_host,
-            ports={service: self.facility.ports[service] for service in table},
+        now = record.Running.of(
+            self.facility,
+            self.tango_host,
             processes={name: process.pid for name, process in self._processes.items() if process.pid is not None},
             starts={name: process.starts for name, process in self._processes.items()},
-            offset=self.facility.ports.offset,
             own_database=self._own_database,
             ready=self._ready,
         )

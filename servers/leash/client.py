@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import jsonschema
 import zmq
 
 from devices.core.errors import (
@@ -19,6 +18,7 @@ from devices.core.errors import (
     RefusedError,
     TimeoutError,
 )
+from devices.core.quick_jsonschema import jsonschema
 from devices.saxs.results import Attachment
 from servers.leash.curve_keys import ClientKeys
 from servers.leash.endpoint import Endpoint

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from devices.core.dask_executor import DaskExecutor
 from devices.core.errors import BadValueError, ConfigurationError
 from devices.core.executor import SharedProcessPool
 from devices.drivers.allowed_folders import AllowedFolders
@@ -56,6 +57,8 @@ class Order:
         relative: the folder of results, seen from the folder of an image.
         output: the folder of all results instead.
         pictures: kinds of pictures that are written beside the results, ``png``, ``svg``.
+        scheduler, scheduler_tls: whose workers integrate, instead of processes; see `DaskExecutor`. They see the
+            folders of images and results by the same names.
     """
 
     folder: Path
@@ -68,6 +71,8 @@ class Order:
     relative: str = "../work"
     output: Path | None = None
     pictures: tuple[str, ...] = ()
+    scheduler: str = ""
+    scheduler_tls: str = ""
 
 
 @dataclass
@@ -113,7 +118,7 @@ def integrate_folder(order: Order, show: Callable[[Tally], None], workers: Execu
     folder = Path(os.path.realpath(order.folder))
     if not folder.is_dir():
         raise ConfigurationError(str(order.folder), ["no such folder"])
-    with tempfile.TemporaryDirectory(prefix="diptych-saxs-") as kept:
+    with _run_folder(order, folder) as kept:
         everywhere = Path(folder.anchor)  # a person's own command is confined by that person's rights only
         run = Run(
             Path(kept) / "run", everywhere, AllowedFolders([everywhere]), folder, document, tuple(masks), time.time(),
@@ -122,13 +127,35 @@ def integrate_folder(order: Order, show: Callable[[Tally], None], workers: Execu
         run.save()
         prepare(str(run.folder))  # what is wrong with the calibration is said before anything is written
         wanted = run.calibration.workers or os.cpu_count() or 1
-        count = order.workers or min(wanted, os.cpu_count() or 1)
-        executor = workers or SharedProcessPool(count)
+        count = order.workers or (wanted if order.scheduler else min(wanted, os.cpu_count() or 1))
+        executor = workers or _executor(order, count)
         try:
             return asyncio.run(_Integration(order, run, executor, count).work(show))
         finally:
             run.stop_file.touch()
             executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _run_folder(order: Order, folder: Path) -> tempfile.TemporaryDirectory[str]:
+    """Where workers read what is to be done: with those of a scheduler, where they see it.
+
+    Raises:
+        BadValueError: nothing can be written there.
+    """
+    if not order.scheduler:
+        return tempfile.TemporaryDirectory(prefix="diptych-saxs-")
+    seen = order.output or folder
+    try:
+        seen.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=".diptych-saxs-", dir=os.path.realpath(seen))
+    except OSError as error:
+        raise BadValueError(f"{seen}: workers of {order.scheduler} need a folder here: {error.strerror}") from error
+
+
+def _executor(order: Order, workers: int) -> Executor:
+    if not order.scheduler:
+        return SharedProcessPool(workers)
+    return DaskExecutor(order.scheduler, order.scheduler_tls)
 
 
 class _Integration:

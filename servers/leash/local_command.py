@@ -63,6 +63,8 @@ def convert(source: Path, output: Path, template: Path | None, as_poni: bool) ->
     "-c", "--calibration", type=FILE, default=Path("cal.json"), show_default=True, help="Masks lie beside it."
 )
 @click.option("-t", "--threads", "workers", type=click.IntRange(1, 64), help="Worker processes [as the calibration].")
+@click.option("--scheduler", default="", metavar="ADDRESS", help="Of Dask, whose workers do it: tcp://HOST:PORT.")
+@click.option("--scheduler-tls", default="", metavar="DIR", help="With ca.pem, cert.pem and key.pem, for tls://.")
 @click.option("-w", "--watch", "watches", is_flag=True, help="Go on with images that appear, until Ctrl-C.")
 @click.option("-r", "--resume", "resumes", is_flag=True, help="Pass over images that have a text result.")
 @click.option("-n", "--nowalk", is_flag=True, help="Only DIR itself, not the folders in it.")

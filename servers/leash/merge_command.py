@@ -82,9 +82,7 @@ def merge(
     options |= {key: True for key, wanted in (("IncludeCHI", includechi), ("IncludeTIF", includetif)) if wanted}
     if outfile is not None:
         if outfile.suffix not in FORMATS:
-            raise _wrong(
-                f"{outfile}: a file of .csv, .json, .hdf or .xlsx, not {outfile.suffix or 'without any'}"
-            )
+            raise _wrong(f"{outfile}: a file of .csv, .json, .hdf or .xlsx, not {outfile.suffix or 'without any'}")
         document["OutputFormats"] = {FORMATS[outfile.suffix]: True}
     elif not any(document.get("OutputFormats", {}).values()):
         document["OutputFormats"] = {"csv": True}

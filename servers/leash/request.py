@@ -11,9 +11,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-import jsonschema
-
 from devices.core.errors import BadValueError, RangeError
+from devices.core.quick_jsonschema import jsonschema
 from devices.saxs.results import Attachment
 from servers.leash.signature import Gatekeeper
 

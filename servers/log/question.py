@@ -15,6 +15,7 @@ from servers.history.when import moment_s
 from servers.log.entry import Entry, Level, level_of
 from servers.log.folder import Series
 
+MAX_DIGITS: Final = 12
 MAX_COUNT: Final = 5000
 USUAL_COUNT: Final = 100
 #: A text that stands in a file as it stands in an entry, unless it is in what entries have beside.
@@ -88,8 +89,8 @@ def question_of(asked: Mapping[str, str]) -> tuple[Question, int]:
     if unknown := sorted(set(asked) - set(KEYS)):
         raise BadValueError(f"{unknown[0]!r} is none of {', '.join(KEYS)}")
     count = asked.get("count", "") or str(USUAL_COUNT)
-    if not count.isdecimal():
-        raise BadValueError(f"count = {count!r} is not a whole number")
+    if not count.isdecimal() or len(count) > MAX_DIGITS:
+        raise BadValueError(f"count = {count!r:.40} is not a whole number")
     if not 1 <= int(count) <= MAX_COUNT:
         raise RangeError(f"count = {count} is outside [1, {MAX_COUNT}]")
     question = Question(

@@ -16,6 +16,7 @@ from devices.core import Quality, Reading
 from devices.core.errors import BadValueError, NotConnectedError, RefusedError, TimeoutError
 from devices.core.live import check_limits
 from devices.core.neighbours import ANSWER_SECONDS, Changed, Facts, Watch
+from servers.facility.environment import pva_client
 
 QUALITIES: Final = (Quality.VALID, Quality.WARNING, Quality.ALARM)
 
@@ -51,11 +52,7 @@ class PvaPvs:
     """
 
     def __init__(self, addresses: Sequence[str]) -> None:
-        self._conf = {
-            "EPICS_PVA_NAME_SERVERS": " ".join(addresses),
-            "EPICS_PVA_ADDR_LIST": "",
-            "EPICS_PVA_AUTO_ADDR_LIST": "NO",
-        }
+        self._conf = pva_client(addresses)
         self._context: Any = None
         self.watches: set[_Monitored] = set()
 

@@ -16,7 +16,7 @@ from devices.core.errors import AbortedError, BadValueError, RefusedError, Unkno
 from devices.core.live import check_limits
 from devices.core.neighbours import ANSWER_SECONDS, Changed, Facts, Neighbours, Progress, Watch
 from servers.neighbours.tango_watch import TangoWatch, reading
-from servers.tango_server.failures import failure
+from servers.tango_server.failures import failure, of_class
 
 #: How often the state of an operation is asked for, s.
 OPERATION_PERIOD: Final = 0.2
@@ -136,7 +136,8 @@ class TangoNeighbours(Neighbours):
                 if status["state"] == "ABORTED":
                     raise AbortedError(status["error"] or f"{status['name']} was aborted")
                 if status["state"] == "FAILED":
-                    raise RefusedError(status["error"])
+                    name, _, text = str(status["error"]).partition(": ")
+                    raise of_class(name, text) or RefusedError(status["error"])
                 await asyncio.sleep(OPERATION_PERIOD)
         except asyncio.CancelledError:
             await asyncio.shield(self._abort(device, run))

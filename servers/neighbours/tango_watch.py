@@ -19,6 +19,7 @@ import tango
 from devices.core import Quality, Reading
 from devices.core.neighbours import Changed
 from servers.tango_server.failures import failure
+from servers.tango_server.retired import retire
 
 log = logging.getLogger("diptych.neighbours")
 
@@ -119,6 +120,7 @@ class TangoWatch(threading.Thread):
                 for number in self._events.values():
                     with contextlib.suppress(tango.DevFailed):
                         proxy.unsubscribe_event(number)
+                retire(proxy)
 
     def _subscribe(self, proxy: Any, names: tuple[str, ...]) -> None:
         for name in names:

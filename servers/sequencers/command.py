@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import tango
 
@@ -20,6 +20,8 @@ from servers.sequencers import happi_items, ophyd_async_file, ophyd_file, sardan
 from servers.sequencers.subject import Subject, Wanted, check
 
 Form = Literal["ophyd_async", "ophyd", "happi", "sardana"]
+#: A description is 100 kB and more; a busy computer takes its time for it.
+DESCRIBE_MILLISECONDS: Final = 30_000
 
 
 def generate(
@@ -60,6 +62,8 @@ def generate(
     if form == "ophyd":
         if used != "ca":
             raise NotAllowedError(f"ophyd speaks Channel Access, not {used}; --ophyd-async has all three")
+        if wanted.together:
+            raise NotAllowedError("triggers of several readings are those of --ophyd-async")
         return ophyd_file.generate(subjects, wanted, command)
     return ophyd_async_file.generate(subjects, wanted, cast(ophyd_async_file.Via, used), command)
 
@@ -75,6 +79,7 @@ def _running(device: str, host: str) -> Subject:
             raise
         known = open_database(host).get_device_exported("*")
         raise UnknownNameError(f"there is no device {device} at {host}{did_you_mean(device, known)}") from None
+    proxy.set_timeout_millis(DESCRIBE_MILLISECONDS)
     try:
         text = proxy.command_inout("describe")
     except tango.DevFailed as error:

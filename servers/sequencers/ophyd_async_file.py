@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from devices.core.attribute import AttributeSpec
 from devices.core.command import CommandSpec
-from devices.core.datatype import INTEGERS, DataType, Kind
+from devices.core.datatype import INTEGERS, NUMBERS, DataType, Kind
 from servers.epics import names
 from servers.sequencers.subject import Subject, Wanted, member, note
 
@@ -55,6 +55,7 @@ def generate(subjects: Sequence[Subject], wanted: Wanted, via: Via, command: str
     parts = ["set_point"] if "SetPoint(" in text else []
     parts += [f"{'tango' if via == 'tango' else 'epics'}_operation"] if "Operation(" in text else []
     parts += ["file_reading"] if "NamesFiles" in text else []
+    parts += ["awaited_readings"] if "AwaitsReadings" in text else []
     sources = [(PARTS / f"{part}.py").read_text() for part in parts]
     doc = f'"""Devices for ophyd-async, {_PROTOCOLS[via]}. Made by\n\n    {command}\n"""'
     head = [doc, "", *_imports(sources, text, via)]
@@ -72,7 +73,7 @@ def _imports(sources: Sequence[str], text: str, via: Via) -> Iterator[str]:
     lines |= {"import numpy as np"} if "np." in text else set()
     lines |= {"from typing import Annotated as A", "from ophyd_async.core import StandardReadableFormat as Format"}
     lines |= {"from collections.abc import Sequence"} if "Sequence[" in text else set()
-    core = {name for name in (*CORE, "StrictEnum", "TriggerableCommand", "observe_value") if name in whole}
+    core = {name for name in (*CORE, "StrictEnum", "TriggerableCommand") if name in whole}
     package = "tango" if via == "tango" else "epics"
     transport = {name for name in (TANGO if via == "tango" else EPICS) if name in text}
     kept = set()
@@ -108,7 +109,8 @@ def _device(subject: Subject, wanted: Wanted, via: Via) -> Iterator[str]:
         yield f"class {name}(StrictEnum):"
         yield from (f"    {key} = {label!r}" for key, label in _members(labels))
         yield from ("", "")
-    bases = ["NamesFiles" if wanted.file else "StandardReadable", "TangoDevice" if via == "tango" else "EpicsDevice"]
+    readings = ["NamesFiles"] * bool(wanted.file) + ["AwaitsReadings"] * _awaits(subject, wanted)
+    bases = [*(readings or ["StandardReadable"]), "TangoDevice" if via == "tango" else "EpicsDevice"]
     yield f"class {subject.class_name}({', '.join(bases)}):"
     yield f'    """{subject.device}: {subject.interface.doc.splitlines()[0].replace(chr(34), chr(39))}"""'
     yield ""
@@ -132,7 +134,8 @@ def _fields(subject: Subject, wanted: Wanted, via: Via, enums: dict[tuple[str, .
             both = ".rbv" if spec.access == "read_write" else ""
             chosen.append(f'PvSuffix{both}("{spec.pv_name or names.segment(spec.name)}")')
         if spec.name in wanted.read:
-            chosen.append("Format.UNCACHED_SIGNAL" if spec.datatype.shape else "Format.HINTED_UNCACHED_SIGNAL")
+            hinted = spec.datatype.kind in NUMBERS and not spec.datatype.shape
+            chosen.append("Format.HINTED_UNCACHED_SIGNAL" if hinted else "Format.UNCACHED_SIGNAL")
         elif spec.name in wanted.config:
             chosen.append("Format.CONFIG_SIGNAL")
         yield (
@@ -184,7 +187,16 @@ def _methods(subject: Subject, wanted: Wanted, via: Via) -> Iterator[str]:
         yield f"    self.add_readables([{', '.join(f'self.{member(move.name)}' for move in wanted.moves)}])"
     if wanted.file:
         yield f"    self._file, self._documents = self.{member(wanted.file)}, []"
-    yield from _trigger(subject, wanted)
+    if _awaits(subject, wanted):
+        awaited = ", ".join(f"self.{member(name)}" for name in (wanted.trigger, *wanted.together))
+        yield f"    self._awaited, self._taken = ({awaited},), {{}}"
+    elif wanted.trigger:
+        yield from _trigger(member(wanted.trigger), wanted.trigger)
+
+
+def _awaits(subject: Subject, wanted: Wanted) -> bool:
+    """Whether a trigger waits for readings; otherwise it runs an operation, or there is none."""
+    return wanted.trigger in {spec.name for spec in subject.attributes()}
 
 
 def _tango_command(spec: CommandSpec) -> Iterator[str]:
@@ -192,36 +204,21 @@ def _tango_command(spec: CommandSpec) -> Iterator[str]:
         yield f'    self.{member(spec.name)} = tango_triggerable_command(f"{{trl}}/{spec.name}")'
 
 
-def _trigger(subject: Subject, wanted: Wanted) -> Iterator[str]:
-    name = member(wanted.trigger)
-    if not wanted.trigger:
-        return
-    yield ""
-    if wanted.trigger in {spec.name for spec in subject.commands()}:
-        yield from (
-            "def trigger(self) -> AsyncStatus:",
-            f'    """Run {wanted.trigger} to its end; `{name}_arguments` are its arguments."""',
-            f"    return self.{name}.set(self.{name}_arguments)",
-            "",
-            f"{name}_arguments: dict[str, object] | None = None",
-            "",
-            "@AsyncStatus.wrap",
-            "async def unstage(self) -> None:",
-            f'    """A {wanted.trigger} that still runs is aborted."""',
-            f"    await self.{name}.stop()",
-            "    await super().unstage()",
-        )
-    else:
-        yield from (
-            "@AsyncStatus.wrap",
-            "async def trigger(self) -> None:",
-            f'    """Wait until {wanted.trigger} changes."""',
-            "    before = None",
-            f"    async for value in observe_value(self.{name}):",
-            "        if before is not None and value != before:",
-            "            return",
-            "        before = value",
-        )
+def _trigger(name: str, operation: str) -> Iterator[str]:
+    yield from (
+        "",
+        "def trigger(self) -> AsyncStatus:",
+        f'    """Run {operation} to its end; `{name}_arguments` are its arguments."""',
+        f"    return self.{name}.set(self.{name}_arguments)",
+        "",
+        f"{name}_arguments: dict[str, object] | None = None",
+        "",
+        "@AsyncStatus.wrap",
+        "async def unstage(self) -> None:",
+        f'    """A {operation} that still runs is aborted."""',
+        f"    await self.{name}.stop()",
+        "    await super().unstage()",
+    )
 
 
 def _signal(spec: AttributeSpec, via: Via) -> str:

@@ -19,8 +19,13 @@ EpicsSignal.set_defaults(write_timeout=None)
 class SetPoint(PVPositionerIsClose):
     """A set point with the reading that follows it; ``stop`` during a move has it hold at the present reading."""
 
+    def _setup_move(self, position):
+        super()._setup_move(position)
+        self._update_setpoint(value=position)  # no monitor tells of a set point that was this before
+
     def stop(self, *, success=False):
         if self.moving:
+            self._done_moving(success=success)  # first: where it holds it seems to have arrived
             self.setpoint.put(self.readback.get())
         super().stop(success=success)'''
 STATUS = "from ophyd.status import DeviceStatus, SubscriptionStatus"

@@ -19,7 +19,7 @@ OPTIONS = (
     click.option("--read", default="", metavar="NAME,...", help="Read at each point [numbers with a unit]."),
     click.option("--config", default="", metavar="NAME,...", help="Read once in a run."),
     click.option("--move", multiple=True, metavar="NAME=SETPOINT,READBACK,TOLERANCE,SECONDS", help="A move."),
-    click.option("--trigger", default="", metavar="NAME", help="Operation to run, or number whose change is awaited."),
+    click.option("--trigger", default="", metavar="NAME,...", help="Operation to run, or readings that are awaited."),
     click.option("--writes", default="", metavar="NAME", help="The attribute that names the file of a trigger."),
     click.option("--module", default="devices", show_default=True, help="With --happi: import name of the classes."),
     click.option("--from-file", type=click.Path(path_type=Path), help="A facility's JSON file, which need not run."),
@@ -42,12 +42,14 @@ def text(devices: Sequence[str], asked: dict[str, Any], *, state_dir: Path, tang
     from servers.sequencers import command
     from servers.sequencers.subject import Wanted, parse_move
 
+    trigger, *together = _names(asked["trigger"]) or ("",)
     wanted = Wanted(
         read=_names(asked["read"]),
         config=_names(asked["config"]),
         moves=tuple(map(parse_move, asked["move"])),
-        trigger=asked["trigger"],
+        trigger=trigger,
         file=asked["writes"],
+        together=tuple(together),
     )
     return command.generate(
         devices,

@@ -70,7 +70,8 @@ class Wanted:
         read: attributes of every event; none: the numbers that have a unit.
         config: attributes that are kept once in a run.
         moves: set points that are waited for.
-        trigger: an operation that a trigger runs, or a number whose next change it waits for; "" for none.
+        trigger: an operation that a trigger runs, or an attribute whose next reading it waits for; "" for none.
+        together: attributes that have the time stamp of that one; with it they are read as they were then.
         file: the attribute that names the file which a trigger has written; "" for none.
     """
 
@@ -79,11 +80,12 @@ class Wanted:
     moves: tuple[Move, ...] = ()
     trigger: str = ""
     file: str = ""
+    together: tuple[str, ...] = ()
 
     def names(self) -> set[str]:
         """The attributes and operations that this speaks of."""
         moved = {name for move in self.moves for name in (move.setpoint, move.readback)}
-        return {*self.read, *self.config, *moved} | ({self.trigger, self.file} - {""})
+        return {*self.read, *self.config, *self.together, *moved} | ({self.trigger, self.file} - {""})
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,17 @@ class Subject:
         known = {spec.name for spec in self.attributes()} | {
             spec.name for spec in self.commands() if spec.kind == "operation"
         }
+        together = tuple(name for name in wanted.together if name in known and wanted.trigger in known)
+        read = tuple(name for name in wanted.read if name in known) or self._usual_readings()
+        if together:
+            read = tuple(dict.fromkeys((*read, wanted.trigger, *together)))
         return Wanted(
-            tuple(name for name in wanted.read if name in known) or self._usual_readings(),
+            read,
             tuple(name for name in wanted.config if name in known),
             tuple(move for move in wanted.moves if {move.setpoint, move.readback} <= known),
             wanted.trigger if wanted.trigger in known else "",
             wanted.file if wanted.file in known else "",
+            together,
         )
 
     def _usual_readings(self) -> tuple[str, ...]:

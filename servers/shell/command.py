@@ -45,7 +45,7 @@ def run(state_dir: Path, tango_host: str | None, *, mock: bool, startup: Path | 
             made = runpy.run_path(str(startup), init_globals=names, run_name="__main__")
             names |= {name: value for name, value in made.items() if not name.startswith("__")}
         if code is not None:
-            exec(compile(code, "--command", "exec"), names)  # noqa: S102 - a person's own shell
+            exec(compile(code, "--command", "exec"), names)  # noqa: S102 - a person's own shell  # nosec B102
         else:
             _prompt(names)
 

@@ -35,14 +35,21 @@ def failure(failed: Any) -> errors.DiptychError:
     if first is None:
         return errors.RefusedError(str(failed)[:MAX_TEXT])
     text = " ".join(first.desc.split())[:MAX_TEXT]
-    ours = getattr(errors, first.reason, None)
-    if isinstance(ours, type) and issubclass(ours, errors.DiptychError) and ours is not errors.ConfigurationError:
-        return ours(text)
+    if (ours := of_class(first.reason, text)) is not None:
+        return ours
     reasons = [error.reason for error in failed.args]
     for reason in (first.reason, *reversed(reasons)):
         if reason in FOREIGN:
             return FOREIGN[reason](text)
     return errors.RefusedError(f"{first.reason}: {text}")
+
+
+def of_class(name: str, text: str) -> errors.DiptychError | None:
+    """The error of ours that a class's name and a text make; None: there is no such class."""
+    found = getattr(errors, name, None)
+    if isinstance(found, type) and issubclass(found, errors.DiptychError) and found is not errors.ConfigurationError:
+        return found(text)
+    return None
 
 
 def is_lost(failed: Any) -> bool:

@@ -23,6 +23,7 @@ from servers.native import NativeService, RunningServices, services_of
 from servers.tango_server import configuration
 from servers.tango_server.loop_thread import LoopThread
 from servers.tango_server.pusher import Pusher, turn
+from servers.tango_server.retired import retire
 from servers.tango_server.tango_types import (
     QUALITIES,
     argument_type,
@@ -36,6 +37,8 @@ from servers.tango_server.tango_types import (
 
 #: The model ends a put or a command by itself; this is for a loop that does not turn at all, s.
 LOOP_TIMEOUT = PUT_TIMEOUT + 0.3
+#: Starting does not wait for hardware, but a busy computer may take its time, s.
+START_TIMEOUT = 10.0
 #: A model device that does not end in this time is left to itself, s.
 STOP_TIMEOUT = 4.5
 
@@ -101,9 +104,16 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
         store = type(self).store_of(self.get_name(), memorized) if memorized else None
         # Init never writes to the hardware: only the first life of a device in its process applies memorized values.
         first, self._was_started = not self._was_started, True
-        self._wait(self.loop_thread.submit(model.start(store, apply=first)), 2.0)
+        self._wait_for_start(model.start(store, apply=first))
         self._services = RunningServices(model, services_of(self.get_name(), type(self).native))
-        self._wait(self.loop_thread.submit(self._services.start()), 2.0)
+        self._wait_for_start(self._services.start())
+
+    def _wait_for_start(self, work: Any) -> None:
+        try:
+            self._wait(self.loop_thread.submit(work), START_TIMEOUT)
+        except concurrent.futures.TimeoutError as error:
+            text = str(error) or f"{self.get_name()} did not start within {START_TIMEOUT:g} s: the loop has no time"
+            raise TimeoutError(text) from None
 
     def stop_model(self) -> None:
         """End the work and leave the hardware as it is."""
@@ -242,6 +252,7 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
                 with contextlib.suppress(tango.DevFailed):
                     proxy.unsubscribe_event(number)
             self._config_numbers.clear()
+            retire(proxy)
 
     def _on_configuration(self, name: str, event: tango.AttrConfEventData) -> None:
         if not event.err:

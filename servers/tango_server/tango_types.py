@@ -12,6 +12,7 @@ import tango
 from devices.core import DataType, DeviceState, Encoded, Kind, Quality
 from devices.core.command import ArgumentSpec, CommandSpec
 from devices.core.errors import BadValueError
+from devices.core.json_text import read_json_text
 
 T = tango.CmdArgType
 
@@ -142,7 +143,7 @@ def arguments_from_tango(spec: CommandSpec, argument: Any) -> dict[str, Any]:
         return {only.name: from_tango(only.datatype, argument)}
     names = ", ".join(f'"{each.name}": ...' for each in spec.arguments)
     try:
-        named = json.loads(argument) if argument.strip() else {}
+        named = read_json_text(argument) if argument.strip() else {}
     except ValueError as error:
         raise BadValueError(f"{spec.name} takes a JSON object {{{names}}}: {error}") from None
     if not isinstance(named, dict):

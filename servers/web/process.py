@@ -9,6 +9,7 @@ from typing import Final
 
 from devices.core.errors import ConfigurationError
 from servers.facility import leash
+from servers.facility.address import LOOPBACK
 from servers.facility.environment import facility_environment
 from servers.facility.facility_file import Facility, lines_of
 from servers.facility.pulse import Pulse
@@ -57,7 +58,7 @@ def web_config(facility: Facility) -> WebConfig:
         for devices in facility.server(mirror).values()
         for properties in devices.values()
         for prefix in lines_of(properties, "pv_prefix")
-    ]
+    ] + list(facility.pv_servers.get("mirrors", ()))
     problems = [] if mirrors else ["panels need an EPICS mirror with a pv_prefix, and it has none"]
     if facility.panels is None:
         raise ConfigurationError(facility.path.name, [*problems, "its .facility.yaml names no folder of panels"])
@@ -66,7 +67,8 @@ def web_config(facility: Facility) -> WebConfig:
     environment = facility_environment(facility.ports, "")
     return WebConfig(
         facility=facility.name,
-        pva={name: value for name, value in environment.items() if name.startswith("EPICS_PVA_")},
+        pva={name: value for name, value in environment.items() if name.startswith("EPICS_PVA_")}
+        | {"EPICS_PVA_INTF_ADDR_LIST": LOOPBACK},
         mirrors=mirrors,
         panels=facility.panels,
         port=facility.ports["panels"],

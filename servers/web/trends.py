@@ -24,6 +24,7 @@ MAX_PVS: Final = 16  # of one question
 MAX_SHOWN: Final = 10_000  # points of each PV, as JSON
 MAX_EXPORTED: Final = 100_000  # points of each PV, as CSV
 SPAN_S: Final = 3600.0  # without ``from``
+MAX_DIGITS: Final = 12  # of a number of points
 LATEST_S: Final = 9e9  # s since 1970; nanoseconds of it fit into 64 bits
 WORKERS: Final = 2  # one long question does not hold up the short ones
 OFF: Final = "this facility keeps no history; add `history: true` to its .facility.yaml"
@@ -122,8 +123,8 @@ def _question(request: web.Request, usual: int, most: int) -> Question:
     if not 0 <= from_s <= to_s <= LATEST_S:
         raise RangeError(f"from = {from_s:.15g} s, to = {to_s:.15g} s is no time: 0 <= from <= to <= {LATEST_S:g}")
     text = request.query.get("points", str(usual))
-    if not text.isdecimal():
-        raise BadValueError(f"points = {text!r} is not a whole number")
+    if not text.isdecimal() or len(text) > MAX_DIGITS:
+        raise BadValueError(f"points = {text!r:.40} is not a whole number")
     if not 1 <= int(text) <= most:
         raise RangeError(f"points = {text} is outside [1, {most}]")
     return Question(pvs, from_s, to_s, int(text))

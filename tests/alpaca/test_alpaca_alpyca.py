@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from servers.alpaca.camera import AlpacaCamera
 from servers.alpaca.device import AlpacaDevice
@@ -85,6 +86,26 @@ def test_an_exposure_comes_as_image_bytes(tmp_path: Path) -> None:
     with_alpyca(tmp_path, work)
 
 
+def test_title_and_type_of_an_image_are_actions(tmp_path: Path) -> None:
+    def work(camera: Any, served: Served) -> None:
+        assert camera.Action("Image_Title", "M42") == "M42"
+        assert camera.Action("image_type", "FLAT") == "flat"
+        camera.StartExposure(0.01, True)
+        ready(camera)
+        camera.StartExposure(0.0, False)
+        ready(camera)
+        with pytest.raises(errors.InvalidValueException, match="quartz2"):
+            camera.Action("image_type", "quartz2")
+        assert camera.Action("image_type", "") == "object"
+        camera.StartExposure(0.01, True)
+        ready(camera)
+        headers = [fits.getheader(path) for path in sorted((tmp_path / "data").glob("*.fits"))]
+        assert [each["IMAGETYP"] for each in headers] == ["flat", "zero", "object"]
+        assert {each["OBJECT"] for each in headers} == {"M42"}
+
+    with_alpyca(tmp_path, work)
+
+
 def test_facts_of_sensor_and_abilities(tmp_path: Path) -> None:
     def work(camera: Any, served: Served) -> None:
         assert (camera.CameraXSize, camera.CameraYSize) == (60, 40)
@@ -95,7 +116,7 @@ def test_facts_of_sensor_and_abilities(tmp_path: Path) -> None:
         assert (camera.MaxBinX, camera.MaxBinY) == (30, 20), "no more than an amplifier has"
         assert camera.HasShutter and camera.CanAbortExposure and camera.CanStopExposure and camera.CanAsymmetricBin
         assert not (camera.CanPulseGuide or camera.CanFastReadout or camera.CanGetCoolerPower)
-        assert camera.InterfaceVersion == 4 and camera.SupportedActions == []
+        assert camera.InterfaceVersion == 4 and camera.SupportedActions == ["image_title", "image_type"]
         assert camera.Name == "ccd/1/exposure" and "tests" in camera.Description
         assert camera.ReadoutModes == ["normal"] and camera.ReadoutMode == 0
         for missing in (

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from devices.core.client import asked_by
 from devices.core.errors import ConfigurationError
 from servers.azcam.hosted import azcam
 from servers.native import NativeService, RunningServices
-from tests.azcam.console import Console
+from tests.azcam.console import Console, ServerError
 from tests.ccd.camera import camera
 from tests.support.running import until
 
@@ -61,5 +62,33 @@ def test_a_device_serves_and_says_what_keeps_it_from_it(tmp_path: Path) -> None:
 
             await asyncio.to_thread(session)
             await services.stop()
+
+    asyncio.run(test())
+
+
+def test_a_console_reads_and_stops_a_camera_that_somebody_else_has_reserved(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with camera(tmp_path / "data") as found:
+            service = azcam(found.exposure, {"listen": "127.0.0.1:0"})
+            await service.start()
+            with asked_by("tango 10.1.2.3 4711"):
+                await found.exposure.run("reserve", {"name": "bluesky", "seconds": 60.0})
+
+            def session(refused: bool) -> None:
+                with Console(service.endpoint) as console:
+                    if refused:
+                        with pytest.raises(ServerError, match="is reserved by bluesky until"):
+                            console.command("exposure.test 0.1")
+                        with pytest.raises(ServerError, match="is reserved by bluesky until"):
+                            console.command("exposure.set_image_title M67")
+                        console.command("exposure.abort")
+                    else:
+                        console.command("exposure.set_image_title M67")
+                    assert console.command("exposure.get_image_title") == (None if refused else "M67")
+
+            await asyncio.to_thread(session, True)
+            await found.exposure.run("release", {"name": "bluesky"})
+            await asyncio.to_thread(session, False)
+            await service.stop()
 
     asyncio.run(test())

@@ -138,6 +138,14 @@ TRANSCRIPT = """
 < OK
 > controller.set_shutter 0
 < OK
+> telescope.move 05:35:17.3 -05:23:28 2000.0
+< OK
+> telescope.offset 12.5 -3
+< OK
+> telescope.stop
+< OK
+> telescope.move 25:00:00 0
+< ~ERROR BadValueError\\("ra = '25:00:00', dec = '0', epoch = '2000.0': 25 h is outside .*"\\)
 > telescope.set_focus 12.5
 < OK
 > telescope.get_focus

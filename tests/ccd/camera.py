@@ -235,8 +235,8 @@ async def camera(
         running(controller), running(instrument), running(telescope), running(tempcon), running(display),
         running(exposure, store),
     ):  # fmt: skip
-        await until(lambda: all(each.connected for each in devices), "all tools are connected")
-        await until(lambda: exposure.state.name in ("ON", "ALARM"), "the exposure is ready")
+        await until(lambda: all(each.connected for each in devices), "all tools are connected", 30.0)
+        await until(lambda: exposure.state.name in ("ON", "ALARM"), "the exposure is ready", 30.0)
         yield found
 
 

@@ -279,3 +279,19 @@ def test_a_scan_delays_its_rows_with_the_shutter_open(tmp_path: Path) -> None:
             ]
 
     asyncio.run(work())
+
+
+def test_an_image_that_a_killed_process_wrote_is_passed_over_once(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with camera(tmp_path / "data") as found:
+            there = found.folder / "a.0007.fits"  # written, and the next number not yet remembered
+            there.write_bytes(b"an image")
+            await found.exposure.put("image_number", 7)
+            assert (await found.done("expose", seconds=0.0))["file"].endswith("data/a.0008.fits")
+            assert there.read_bytes() == b"an image" and found.exposure.image_number.value == 9
+            # Later a number that somebody has set is meant.
+            await found.exposure.put("image_number", 7)
+            status = await found.run("expose", seconds=0.0)
+            assert "a.0007.fits exists, and overwrite is off" in status["error"]
+
+    asyncio.run(work())

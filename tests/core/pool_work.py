@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 
 from devices.core import executor
+from devices.core.errors import RangeError
 from devices.core.executor import SharedArray
 
 Array = np.ndarray[Any, Any]
@@ -84,6 +87,10 @@ def failing(frame: Array) -> Array:
     raise ZeroDivisionError(f"no flat field for {held.shape}")
 
 
+def too_cold(kelvin: float) -> None:
+    raise RangeError(f"{kelvin:g} K is outside [77, 300] K")
+
+
 def dying(frame: Array) -> Array:
     os.kill(os.getpid(), signal.SIGKILL)
     return frame
@@ -111,6 +118,12 @@ def named_column(table: Array, name: str) -> Array:
 
 def unpicklable() -> Any:
     return threading.Lock()
+
+
+def addresses() -> list[str]:
+    """Of this host, without its loopback."""
+    found = (each.address for card in psutil.net_if_addrs().values() for each in card if each.family == socket.AF_INET)
+    return [each for each in found if each != "127.0.0.1"]
 
 
 def process() -> int:

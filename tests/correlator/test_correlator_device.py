@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices.core import DeviceState
+from devices.core import DeviceState, Quality
 from devices.core.errors import BadValueError, ConfigurationError, RangeError
 from devices.correlator.device import CorrelatorServer
 from tests.correlator.gulps import SMALL, Stream
@@ -104,7 +104,7 @@ def test_an_injection_before_the_first_gulp_is_refused(server: Server) -> None:
 
 def test_a_pulse_of_the_nodes_becomes_a_candidate_with_its_pictures_and_files(server: Server) -> None:
     async def test(device: CorrelatorServer, stream: Stream) -> None:
-        dm = device.dm_trials.value[4]
+        dm, triggers = device.dm_trials.value[4], device.triggers.value
         isot = await send(device, stream, stream.with_pulse(y=12, x=31, dm=dm, width=4.0, start=14.0, amplitude=4.0))
         assert device.gulp_isot.value == isot
         assert device.gulp_complete.value and device.gulp_missing.value == 0
@@ -116,6 +116,15 @@ def test_a_pulse_of_the_nodes_becomes_a_candidate_with_its_pictures_and_files(se
         # 4 per sample in noise of 1: 4 * sqrt(16 * 4) = 32, less what interpolation loses.
         assert best["snr"] == pytest.approx(32.0, abs=3.0)
         assert best["ra_deg"] is None and not best["injected"]
+        # It is a trigger, whose readings are known as its own by their time stamp.
+        trigger = {
+            device.triggers: triggers + 1, device.trigger_name: best["name"], device.trigger_snr: best["snr"],
+            device.trigger_dm: best["dm"], device.trigger_width: best["width_s"], device.trigger_y: 12,
+            device.trigger_x: 31, device.trigger_time: pytest.approx((best["mjd"] - 40587.0) * 86400.0),
+        }  # fmt: skip
+        assert {live: live.value for live in trigger} == trigger
+        assert {live.timestamp for live in trigger} == {device.trigger_ra.timestamp}
+        assert device.trigger_ra.quality is Quality.INVALID, "the nodes gave no pointing"
         assert list(device.candidate_snr.value) == [pytest.approx(best["snr"])]
         assert (device.snr_max_y.value, device.snr_max_x.value) == (12, 31)
         assert device.snr_map.value.shape == (48, 48)
@@ -167,6 +176,7 @@ def test_a_missing_sub_band_is_shown_and_lowers_significance_by_its_share(server
 
 def test_an_injected_pulse_is_found_at_the_significance_asked_for_and_marked_everywhere(server: Server) -> None:
     async def test(device: CorrelatorServer, stream: Stream) -> None:
+        triggers = device.triggers.value
         for snr, dm, width, place in ((40.0, 300.0, 2.0, (30, 11)), (40.0, 2500.0, 8.0, (2, 40))):
             wanted = {"snr": snr, "dm": dm, "width": width, "y": place[0], "x": place[1]}
             result = await injected(device, stream, wanted)
@@ -179,6 +189,7 @@ def test_an_injected_pulse_is_found_at_the_significance_asked_for_and_marked_eve
             await until(lambda: list((server.folder / "injections").glob(files)), "it is written")  # noqa: B023
         assert device.injection_recovered.value == pytest.approx(40.0, rel=0.10)
         assert all(device.candidate_injected.value), "nothing else was found in noise"
+        assert device.triggers.value == triggers, "what was injected triggers nothing"
         told = json.loads(device.injections.value)
         assert [each["dm"] for each in told] == [2500.0, 300.0]
 

@@ -18,7 +18,8 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from devices.core.errors import NotConnectedError
+from devices.core.client import asking
+from devices.core.errors import NotAllowedError, NotConnectedError
 from devices.daq.frame import Frame
 from devices.daq.node import Acquisition, Limits, Node
 from devices.daq.sources.source import Source
@@ -463,3 +464,30 @@ def test_pings_are_answered_while_the_node_is_flooded() -> None:
 async def _drain(call: Any) -> None:
     async for _ in call:
         pass
+
+
+def test_a_client_of_a_reserved_node_streams_and_initialises_nothing() -> None:
+    asked_for: list[str] = []
+    holds = [True]
+
+    def demand(what: str) -> None:
+        asked_for.append(f"{what} {asking.get()}")
+        if holds[0]:
+            raise NotAllowedError(f"{what}: daq/node/1 is reserved by bluesky until 04:31:07 UTC")
+
+    async def test(found: Served) -> None:
+        before = found.node.acquisition
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await found.initialise(update_interval_seconds=0.2, force=True)
+        assert caught.value.details() == "InitHpIo: daq/node/1 is reserved by bluesky until 04:31:07 UTC"
+        assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert found.node.acquisition == before
+        await found.ping()
+        stream = found.stream()
+        await streams(found, 1)
+        stream.cancel()
+        holds[0] = False
+        assert (await found.initialise(update_interval_seconds=0.2, force=True)).success
+        assert asked_for == ["InitHpIo daqdata ipv4:127.0.0.1"] * 2
+
+    run(test, demand=demand)

@@ -386,3 +386,60 @@ def test_the_example_database_has_every_kind_that_the_mapping_has() -> None:
     bridge = Bridge(Beamline(), logging.getLogger("diptych.test"))
     fill(bridge, checked_mapping(yaml.safe_load(MAPPING), "mapping"), "mapping")
     assert {member.kind for member in bridge.members.values()} | {"operation"} == kinds
+
+
+STEADY = """
+objects: [sample_camera]
+pseudo_motors:
+  energy: {setpoint: mx/cryo/1/target, position: mx/cryo/1/temperature, tolerance: 0.5, steady: 0.3, hold: true}
+"""
+
+
+def test_a_temperature_has_come_when_it_was_near_for_a_while_and_not_when_it_passes_by() -> None:
+    async def test() -> None:
+        async with bridged(STEADY) as (dcss, beamline, _, _):
+            beamline.show("mx/cryo/1/target", 100.25)
+            await until(lambda: device(dcss, "energy").position == 100.25)
+            dcss.engine.move("energy", 120.0)
+            await until(lambda: ("mx/cryo/1/target", 120.0) in beamline.puts)
+            for kelvin in (119.8, 121.0):
+                beamline.show("mx/cryo/1/temperature", kelvin)
+            await asyncio.sleep(0.6)  # twice as long as it is to be near
+            assert device(dcss, "energy").moving
+            near_since = time.monotonic()
+            beamline.show("mx/cryo/1/temperature", 119.9)
+            await dcss.engine.idle("energy")
+            assert time.monotonic() - near_since >= 0.3
+            assert device(dcss, "energy").position == 119.9
+
+    asyncio.run(test())
+
+
+def test_a_temperature_that_is_stopped_is_held_where_it_is() -> None:
+    async def test() -> None:
+        async with bridged(STEADY) as (dcss, beamline, _, _):
+            beamline.show("mx/cryo/1/target", 100.25)
+            await until(lambda: device(dcss, "energy").position == 100.25)
+            dcss.engine.move("energy", 220.0)
+            await until(lambda: ("mx/cryo/1/target", 220.0) in beamline.puts)
+            beamline.show("mx/cryo/1/temperature", 133.5)
+            await until(lambda: device(dcss, "energy").position == 133.5)
+            dcss.engine.abort_all()
+            with pytest.raises(RefusedError, match="aborted"):
+                await dcss.engine.idle("energy")
+            await until(lambda: beamline.puts[-1] == ("mx/cryo/1/target", 133.5))
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ({"setpoint": "a/b/1/c", "hold": True, "stop": "a/b/1/stop"}, "stop and hold exclude each other"),
+        ({"setpoint": "a/b/1/c", "steady": 2.0}, "steady needs a tolerance"),
+    ],
+)
+def test_a_motor_whose_keys_exclude_each_other_is_refused(entry: dict[str, Any], why: str) -> None:
+    bridge = Bridge(Beamline(), logging.getLogger("diptych.test"))
+    with pytest.raises(ConfigurationError, match=f"motor cryo: {why}"):
+        fill(bridge, {"pseudo_motors": {"cryo": entry}}, "mapping")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from devices.core.client import asked_by
+from devices.pipelines.loop.series import RotationFit
 from devices.simulators.dcss import ScriptRunner
-from tests.dcss.loop_station import SLOW, greys, picture, station
+from tests.dcss.loop_station import SLOW, greys, no_fit, picture, station
 
 __all__ = ["greys"]
 pytestmark = pytest.mark.usefixtures("greys")
@@ -238,5 +243,48 @@ def test_lists_of_rows_keep_to_the_length_of_a_message() -> None:
             asked = at.dcss.engine.start_operation("getLoopResults")
             await at.dcss.engine.completed(asked)
             assert asked.result == "41" and asked.updates[0].split(" ", 3)[3] == lists[0].split(" ", 3)[3]
+
+    asyncio.run(run())
+
+
+def test_dcss_is_refused_while_another_client_has_the_detector_and_may_stop_what_runs() -> None:
+    async def run() -> None:
+        async with station() as at:
+            engine = at.dcss.engine
+            collection = engine.start_operation("collectLoopImages")
+            await engine.until(lambda: bool(collection.updates), 5.0, "start_oscillation")
+            with asked_by("tango 10.1.2.3 4711"):
+                await at.device.run("reserve", {"name": "bluesky", "seconds": 60.0})
+            refused = await at.answer("getLoopTip", "0")
+            assert refused.startswith("NotAllowedError getLoopTip: dcss/loop/1 is reserved by bluesky until ")
+            assert (await at.answer("collectLoopImages")).startswith("NotAllowedError collectLoopImages: ")
+            await at.post(100, 101)
+            assert await at.answer("stopCollectLoopImages") == "normal flag set"
+            await engine.completed(collection)
+            assert (collection.status, tips(collection.updates[1:])) == ("normal", [100, 101])
+            await at.device.run("release", {"name": "bluesky"})
+            assert await at.answer("getLoopTip", "0") == "normal 0.39453 0.50000 96 64"
+
+    asyncio.run(run())
+
+
+def test_the_face_of_a_loop_is_that_of_the_newest_rotation_also_right_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = iter([30.0, 75.0])
+
+    def slow_fit(results: Any, angles_deg: Any) -> RotationFit:
+        time.sleep(0.3)
+        return replace(no_fit(results, angles_deg), face_deg=next(faces))
+
+    monkeypatch.setattr("devices.dcss.loop_device.fit_rotation", slow_fit)
+
+    async def run() -> None:
+        async with station() as at:
+            for face in ("30.00", "75.00"):
+                collection = at.dcss.engine.start_operation("collectLoopImages")
+                await at.dcss.engine.until(lambda run=collection: bool(run.updates), 5.0, "start_oscillation")
+                await at.post(100, 101, 102)
+                await at.answer("stopCollectLoopImages")
+                await at.dcss.engine.completed(collection)
+                assert (await at.answer("getLoopFace")).split()[1] == face
 
     asyncio.run(run())

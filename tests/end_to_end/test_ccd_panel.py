@@ -77,7 +77,12 @@ def test_an_observer_takes_an_image_and_sees_its_stars(show: Show, camera: CcdCl
     give(page, "ImageTitle", "M 67")
     expect(shows(page, "ExposureTime_RBV")).to_have_text("2.500 s")
     page.get_by_role("button", name="Expose", exact=True).click()
-    expect(shows(page, "ExposureState")).to_have_text("Exposing")
+    try:
+        expect(shows(page, "ExposureState")).to_have_text("Exposing")
+    except AssertionError:
+        print(camera.get("exposure_state"), camera.get("last_filename"), camera.get("operation_message"))
+        print(page.locator("body").inner_text()[-3000:])
+        raise
     expect(shows(page, "ExposureTimeRemaining")).to_have_text(re.compile(r"^[12]\.\d s$"))
     expect(shows(page, "ExposureState")).to_have_text("Idle", timeout=20_000)
     file = shows(page, "LastFilename").inner_text()

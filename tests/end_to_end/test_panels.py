@@ -126,6 +126,25 @@ def test_a_refused_value_says_why_at_its_field(show: Show, facility: Facility) -
         device.max_setpoint_1 = former
 
 
+@pytest.mark.long
+def test_a_device_that_a_sequencer_has_reserved_refuses_the_panel_and_says_who(show: Show, facility: Facility) -> None:
+    page = show("cryocon")
+    entry = shows(page, "CRYO1:Setpoint1", "textentry").get_by_role("textbox")
+    device = proxy(facility, "cryo/cryocon/1")
+    before = device.setpoint_1
+    device.reserve('{"name": "bluesky", "seconds": 120}')
+    try:
+        entry.fill("71.5")
+        entry.press("Enter")
+        expect(page.get_by_role("alert").first).to_contain_text("reserved by bluesky until", timeout=20_000)
+        assert device.setpoint_1 == before
+    finally:
+        device.release("bluesky")
+    entry.fill("71.5")
+    entry.press("Enter")
+    expect(shows(page, "CRYO1:Setpoint1_RBV")).to_have_text("71.500 K", timeout=20_000)
+
+
 def test_heaters_go_on_only_after_a_question(show: Show, facility: Facility) -> None:
     page = show("cryocon")
     device = proxy(facility, "cryo/cryocon/1")

@@ -70,6 +70,14 @@ def test_exposures_name_their_files_and_operations_run_in_plans(facility: Facili
 
 
 @pytest.mark.long
+def test_ophyd_moves_to_where_it_is_and_further_and_exposes_at_each(facility: Facility, tmp_path: Path) -> None:
+    files_of(facility, "ophyd", tmp_path)
+    rows = re.findall(r"^([\d.]+) K (0\.2\d*)$", script(facility, "ophyd", tmp_path), re.MULTILINE)
+    kelvin = [float(row[0]) for row in rows]
+    assert [each - kelvin[0] for each in kelvin] == pytest.approx([0.0, 0.0, 1.0], abs=0.011)
+
+
+@pytest.mark.long
 def test_ophyd_and_happi_find_the_same_devices(facility: Facility, tmp_path: Path) -> None:
     files_of(facility, "ophyd", tmp_path)
     (tmp_path / "look.py").write_text(

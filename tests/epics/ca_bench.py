@@ -42,6 +42,7 @@ class Bench:
         self.records = {record.name: record for record in made}
         self.server = ChannelAccess(self.gate, self.records.get, port=0, image_limit=1_000_000)
         self.server.start()
+        self.server.open()
 
     def publish(self, name: str, value: Any, alarm: Alarm = GOOD) -> None:
         self.records[name].publish(Reading(value, NS, alarm))

@@ -28,6 +28,7 @@ def server() -> Iterator[ChannelAccess]:
     records = {record.name: record for record in (CURRENT, PROFILE)}
     running = ChannelAccess(Gate(Access(), Audit(None)), records.get, port=0)
     running.start()
+    running.open()
     try:
         yield running
     finally:

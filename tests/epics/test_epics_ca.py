@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -304,6 +307,20 @@ def test_a_question_to_a_channel_that_was_just_disconnected_costs_no_other_chann
             client.read(stays)
 
 
+def test_a_client_of_epics_base_finds_names_by_tcp_alone(bench: Bench) -> None:
+    """As through a firewall that lets no UDP pass: EPICS_CA_NAME_SERVERS."""
+    bench.publish("T", 320.5)
+    nobody = {"EPICS_CA_AUTO_ADDR_LIST": "NO", "EPICS_CA_ADDR_LIST": "", "EPICS_CA_SERVER_PORT": "1"}
+    others = {name: text for name, text in os.environ.items() if not name.startswith("EPICS_")}
+    client = "import epics, os; print(epics.caget('T', connection_timeout=40.0), flush=True); os._exit(0)"
+    done = subprocess.run(
+        [sys.executable, "-c", client],
+        env={**others, **nobody, "EPICS_CA_NAME_SERVERS": f"127.0.0.1:{bench.server.port}"},
+        capture_output=True, text=True, check=False, timeout=60.0,
+    )  # fmt: skip
+    assert done.stdout.split() == ["320.5"], done.stderr
+
+
 @pytest.mark.parametrize(
     "rubbish",
     [
@@ -363,6 +380,7 @@ def test_a_server_tells_the_repeater_that_it_is_there() -> None:
         repeater.settimeout(5.0)
         server = ChannelAccess(Gate(Access(), Audit(None)), {}.get, port=0, repeater_port=repeater.getsockname()[1])
         server.start()
+        server.open()
         try:
             (beacon,) = ca.Broadcaster(ca.CLIENT).recv(repeater.recv(4096), ("127.0.0.1", 0))
             assert (beacon.server_port, beacon.address) == (server.port, "127.0.0.1")

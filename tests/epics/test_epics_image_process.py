@@ -236,6 +236,7 @@ def test_a_client_that_stops_reading_costs_no_memory_and_nobody_else_a_frame(tmp
     record = Record("I", Kind.UINT16, rank=2, max_length=1 << 22)
     server.add(record)
     server.start()
+    server.open()
     logs = [tmp_path / "stopped", tmp_path / "reading"]
     clients = []
     try:

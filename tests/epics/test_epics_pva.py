@@ -51,6 +51,7 @@ class Bench:
         for record in made:
             self.server.add(record)
         self.server.start()
+        self.server.open()
         conf = {
             "EPICS_PVA_ADDR_LIST": "127.0.0.1",
             "EPICS_PVA_AUTO_ADDR_LIST": "NO",

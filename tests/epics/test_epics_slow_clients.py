@@ -48,6 +48,7 @@ class Bench:
         self.record = Record("I", Kind.UINT16, rank=2, max_length=ROWS * COLUMNS)
         self.server.add(self.record)
         self.server.start()
+        self.server.open()
 
     def publish(self, number: int) -> None:
         self.record.publish(Reading(np.full((ROWS, COLUMNS), number, np.uint16), time.time_ns()))

@@ -19,7 +19,7 @@ import psutil
 STAND_IN = Path(__file__).with_name("stand_in.py")
 CHECKOUT = Path(__file__).parents[2]
 DIPTYCH = [sys.executable, "-P", "-m", "servers.main"]
-START_SECONDS = 60.0
+START_SECONDS = 150.0
 
 
 def free_port() -> int:

@@ -17,7 +17,8 @@ import jsonschema
 import pytest
 import zmq
 
-from devices.core.errors import ConfigurationError
+from devices.core.client import asking
+from devices.core.errors import ConfigurationError, NotAllowedError
 from devices.saxs.results import Attachment
 from servers.leash.curve_keys import make_keys, read_client_keys, read_server_keys
 from servers.leash.endpoint import Endpoint
@@ -420,3 +421,17 @@ def test_with_keys_for_the_same_address_nothing_is_served_in_plain_text(tmp_path
             exchange(leash.url, [request], 0.5)
         reply = exchange(leash.url, [request], curve=(client.server_public, client.public, client.secret))
         assert checked(reply)["result"] == "stat"
+
+
+def test_a_client_of_a_reserved_detector_asks_only(tmp_path: Path) -> None:
+    asked_for: list[str] = []
+
+    def demand(what: str) -> None:
+        asked_for.append(f"{what} {asking.get()}")
+        raise NotAllowedError(f"{what}: saxs/detector/1 is reserved by bluesky until 04:31:07 UTC")
+
+    with running_leash(tmp_path, LeashSettings(entry(), follow_feeder=False, demand=demand)) as leash:
+        text = "NotAllowedError: new: saxs/detector/1 is reserved by bluesky until 04:31:07 UTC"
+        assert new(leash) == {"result": "Error", "data": {"Error": text}}
+        assert ask(leash, "stat")["result"] == "stat"
+    assert asked_for == ["new leash 127.0.0.1"]

@@ -14,6 +14,7 @@ from astropy.utils import iers
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devices.pipelines.ccd.alt_az_mount import AltAzMount
 from devices.pipelines.ccd.sky_place import (
     Site,
     from_date,
@@ -23,7 +24,6 @@ from devices.pipelines.ccd.sky_place import (
     seen_from,
     separation_deg,
 )
-from devices.simulators._alt_az import AltAzMount
 
 SITES = {
     "Mount Lemmon": Site(-110.7889, 32.4417, 2791.0),

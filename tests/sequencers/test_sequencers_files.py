@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -49,6 +50,18 @@ def test_an_ophyd_async_file_has_typed_signals_a_move_and_a_trigger(tmp_path: Pa
     assert callable(cryo.trigger) and cryo.auto_tune_arguments is None
 
 
+def test_a_trigger_of_several_readings_reads_them_all(tmp_path: Path) -> None:
+    pytest.importorskip("ophyd_async", reason="ophyd-async is not installed")
+    wanted = ("--trigger", "images_processed,q,intensity", "--read", "q_peak")
+    module = made(tmp_path, "cryo/cryocon/1", "saxs/detector/1", "--ophyd-async", *wanted)
+    saxs = module.Saxs1()
+    assert saxs._awaited == (saxs.images_processed, saxs.q, saxs.intensity)
+    text = Path(module.__file__ or "").read_text()
+    for segment in ("Q", "Intensity", "QPeak", "ImagesProcessed"):  # all are in every event
+        assert re.search(rf'PvSuffix\("{segment}"\), Format\.(HINTED_)?UNCACHED_SIGNAL', text), segment
+    assert not hasattr(module.Cryo1(), "trigger"), "it has none of them"
+
+
 def test_an_ophyd_file_has_limits_and_a_positioner(tmp_path: Path) -> None:
     pytest.importorskip("ophyd", reason="ophyd is not installed")
     module = made(tmp_path, "cryo/cryocon/1", "ccd/1/exposure", "--ophyd", *MOVE, "--trigger", "expose")
@@ -87,6 +100,7 @@ def test_sardana_controllers_move_and_read_attributes(tmp_path: Path) -> None:
         (("cryo/cryocon/1", "--ophyd-async", "--read", "temperatur_a"), "no attribute or operation temperatur_a"),
         (("cryo/cryocon/1", "--ophyd-async", "--move", "t=setpoint_1"), "is not NAME=SETPOINT,READBACK"),
         (("cryo/cryocon/1", "--ophyd", "--via", "tango"), "ophyd speaks Channel Access, not tango"),
+        (("saxs/detector/1", "--ophyd", "--trigger", "q,intensity"), "triggers of several readings"),
         (("cryo/cryocon/7", "--ophyd"), "has no device cryo/cryocon/7"),
     ],
 )

@@ -37,7 +37,7 @@ def wait_until(true: Callable[[], Any], seconds: float = 10.0, what: str = "") -
         time.sleep(0.01)
 
 
-def wait_for_server(process: subprocess.Popen[bytes], log: Path, seconds: float = 20.0) -> None:
+def wait_for_server(process: subprocess.Popen[bytes], log: Path, seconds: float = 60.0) -> None:
     """Wait until a Tango server serves: a client that asks too early is refused for a second more, again and again."""
     wait_until(lambda: process.poll() is not None or READY in log.read_text(), seconds, "the server starts")
     assert process.poll() is None, log.read_text()

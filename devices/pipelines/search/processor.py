@@ -15,6 +15,7 @@ from devices.pipelines.search.kernel import search_block
 from devices.pipelines.search.noise import robust_sigma
 from devices.pipelines.search.settings import SearchSettings
 from devices.pipelines.search.spatial_filter import SpatialFilter
+from devices.pipelines.search.strip import Strip, StripWorkers, joined
 from devices.pipelines.search.weights import Weights
 
 
@@ -23,12 +24,19 @@ class ProcessorEngine(Engine):
 
     Args:
         psf: of unit energy, axes (channel, y, x); None: images are not filtered.
+        workers: search strips instead of the threads, as long as they can; results are the same.
     """
 
     def __init__(
-        self, shape: Shape, weights: Weights, settings: SearchSettings, psf: NDArray[np.float32] | None
+        self,
+        shape: Shape,
+        weights: Weights,
+        settings: SearchSettings,
+        psf: NDArray[np.float32] | None,
+        workers: StripWorkers | None = None,
     ) -> None:
         super().__init__(shape, weights, settings)
+        self._workers = workers
         self._filter = None if psf is None else SpatialFilter(psf, shape[2:], settings.use_fft)
         self._residual = np.zeros((len(self.order), *shape), np.float32)
         self._filtered = self._residual if self._filter is None else np.zeros_like(self._residual)
@@ -86,6 +94,29 @@ class ProcessorEngine(Engine):
             channels = np.append(channels, np.flatnonzero(weight == 0.0)[0] if (weight == 0.0).any() else channels[0])
         near, far = self.weights.near * weight, self.weights.far * weight
         size = self.shape[2:]
+        trials = (
+            channels,
+            np.ascontiguousarray(self.weights.delay[:, channels]),
+            np.asarray(near[:, channels], np.float32),
+            np.asarray(far[:, channels], np.float32),
+            np.asarray(self.weights.widths, np.int64),
+            np.asarray(variance, np.float32),
+        )
+        threshold = np.float32(self.settings.threshold)
+        if self._workers is not None and (count := self._workers.count):
+            strips = [
+                Strip(
+                    np.stack([self._filtered[slot, :, :, first:last] for slot in self.order]),
+                    self.alive[self.order],
+                    *trials,
+                    np.ascontiguousarray(doubt[:, first:last]),
+                    pixel_noise[first:last],
+                    threshold,
+                )
+                for first, last in _parts(size[0], count)
+            ]
+            if (elsewhere := self._workers.search(strips)) is not None:
+                return joined(elsewhere)
         snr, sample = np.zeros(size, np.float32), np.zeros(size, np.int16)
         dm, width = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
 
@@ -94,15 +125,10 @@ class ProcessorEngine(Engine):
                 self._filtered,
                 np.asarray(self.order, np.int64),
                 self.alive,
-                channels,
-                np.ascontiguousarray(self.weights.delay[:, channels]),
-                np.asarray(near[:, channels], np.float32),
-                np.asarray(far[:, channels], np.float32),
-                np.asarray(self.weights.widths, np.int64),
-                np.asarray(variance, np.float32),
+                *trials,
                 doubt,
                 pixel_noise,
-                np.float32(self.settings.threshold),
+                threshold,
                 *block[0],
                 *block[1],
                 snr,

@@ -18,6 +18,7 @@ from devices.pipelines.search.noise import ChannelNoise, PixelNoise
 from devices.pipelines.search.psf import cropped, extent_px, unit_energy
 from devices.pipelines.search.result import SearchResult, Voxels
 from devices.pipelines.search.settings import SearchSettings
+from devices.pipelines.search.strip import StripWorkers
 from devices.pipelines.search.trials import Trials
 from devices.pipelines.search.weights import Weights
 
@@ -41,6 +42,7 @@ class Search:
         psf: what a point source looks like; axes (channel, y, x) or (y, x), the source at ``size // 2``; None: images
             are not filtered.
         device: "cpu" (a processor, compiled), or where torch is to do it: "cuda", "cuda:1", "torch:cpu".
+        workers: of "cpu": other processes that try the trials; results are the same.
     Raises:
         ValueError: a psf that does not fit the band.
     """
@@ -52,7 +54,9 @@ class Search:
         settings: SearchSettings | None = None,
         psf: NDArray[np.floating] | None = None,
         device: str = "cpu",
+        workers: StripWorkers | None = None,
     ) -> None:
+        self._workers = workers
         self.band, self.trials, self.settings, self.device = band, trials, settings or SearchSettings(), device
         self._weights = Weights.of(band, trials)
         self._psf, self._gain = None, np.ones(len(band.frequencies_mhz))
@@ -192,7 +196,7 @@ class Search:
             (channels, rows, columns), samples, max(self.trials.widths), self.settings.baseline_gulps
         )
         self._pixel_noise = PixelNoise((rows, columns), self.settings.noise_gulps)
-        self._engine = _engine(self.device, self._shape, self._weights, self.settings, self._psf)
+        self._engine = _engine(self.device, self._shape, self._weights, self.settings, self._psf, self._workers)
         beam_px = 1 if self._psf is None else extent_px(self._psf)
         looked_back = [-(-self._weights.reach_of(width) // samples) for width in self.trials.widths]
         self._doubt = Doubt(looked_back, -1.0 / samples, beam_px)
@@ -220,13 +224,18 @@ class _Stages:
 
 
 def _engine(
-    device: str, shape: Shape, weights: Weights, settings: SearchSettings, psf: NDArray[np.float32] | None
+    device: str,
+    shape: Shape,
+    weights: Weights,
+    settings: SearchSettings,
+    psf: NDArray[np.float32] | None,
+    workers: StripWorkers | None,
 ) -> Engine:
     # Each is imported where it is used: torch and numba take seconds.
     if device == "cpu":
         from devices.pipelines.search.processor import ProcessorEngine
 
-        return ProcessorEngine(shape, weights, settings, psf)
+        return ProcessorEngine(shape, weights, settings, psf, workers)
     from devices.pipelines.search.graphics import GraphicsEngine
 
     return GraphicsEngine(shape, weights, settings, psf, device.removeprefix("torch:"))

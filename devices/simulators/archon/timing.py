@@ -138,12 +138,14 @@ class TimingCore:
         if open_ms:
             self.rising = self.ticks
             self.light.integrate(True)
-            await self.elapse(open_ms / 1000, stopped)
-            self.light.integrate(False)
+            gone = await self.elapse(open_ms / 1000, stopped)
+            # The core shuts in time, however busy this host is.
+            self.light.integrate(False, max(0.0, gone - open_ms / 1000))
             self.falling = self.ticks
         if closed_ms:
             await self.elapse(closed_ms / 1000, stopped)
-        exposure.open_s += self.light.seconds
+        # It counts ms: one seed and the same exposures give the same images.
+        exposure.open_s += round(self.light.seconds, 3)
         exposure.dark_s += time.monotonic() - began
         self._clear_request("STOPEXPOSURE")
         self._clear_request("ABORTEXPOSURE")

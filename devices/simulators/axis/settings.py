@@ -18,6 +18,7 @@ _BOUNDS: Final = {
     "seconds": (0.01, 3600.0),
     "every_s": (0.0, 1e6),
     "seed": (0, 2**31),
+    "um_per_px": (0.01, 1000.0),
     "lose_every": (0, 1000),
     "damage_every": (0, 1000),
 }
@@ -39,6 +40,11 @@ class AxisCameraSettings:
         every_s: it does so that often, s; 0: only when it is asked or triggered.
         dcss: HOST:PORT for clients of a DCSS whose shutter triggers the camera; empty: none.
         trigger: name of that shutter.
+        spindle: its motor whose position is the angle of the sample while it stands, degree; empty: the angle is that
+            of the last picture.
+        stage: its motors x, y, z that move the sample, mm: x and y across the spindle and turning with it, z along it.
+            They begin where the axis of the spindle is in the middle of the picture.
+        um_per_px: of the camera.
         lose_every, damage_every: each so many-th picture is not sent, or comes damaged; 0: none.
     """
 
@@ -54,6 +60,9 @@ class AxisCameraSettings:
     every_s: float = 0.0
     dcss: str = ""
     trigger: str = "video_trigger"
+    spindle: str = ""
+    stage: str = ""
+    um_per_px: float = 2.0
     lose_every: int = 0
     damage_every: int = 0
 
@@ -68,8 +77,15 @@ class AxisCameraSettings:
             problems.append(f"form = {self.form} is none of {', '.join(FORMS)}")
         if self.receiver and (urlsplit(self.receiver).scheme != "http" or not urlsplit(self.receiver).hostname):
             problems.append(f"receiver = {self.receiver} is not http://HOST:PORT/PATH")
+        if len(self.stage_motors) not in (0, 3):
+            problems.append(f"stage = {self.stage} are not three motors, parted by commas")
         if problems:
             raise ConfigurationError("simulator axis", problems)
+
+    @property
+    def stage_motors(self) -> list[str]:
+        """Names of the motors x, y and z; none: the sample stays."""
+        return self.stage.replace(",", " ").split()
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> AxisCameraSettings:

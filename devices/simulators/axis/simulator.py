@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 from devices.core.errors import DiptychError
 from devices.simulators.axis.pushing import Pusher
 from devices.simulators.axis.settings import AxisCameraSettings
-from devices.simulators.axis.trigger import ShutterTrigger
 from devices.simulators.axis.view import View
+from devices.simulators.dcss.listener import DcssListener
 
 log = logging.getLogger("diptych.simulators.axis")
 
@@ -66,8 +66,8 @@ class AxisSimulator:
         self.port = int(self._server.sockets[0].getsockname()[1])
         given = self.settings
         if given.dcss:
-            trigger = ShutterTrigger(given.dcss, given.trigger, self._triggered)
-            self._tasks.append(asyncio.create_task(trigger.run(), name="trigger"))
+            listener = DcssListener(given.dcss, self._shutter_changed, self._motor_stands)
+            self._tasks.append(asyncio.create_task(listener.run(), name="listening to DCSS"))
         if given.every_s:
             self._tasks.append(asyncio.create_task(self._rotate_again(), name="turning by itself"))
 
@@ -131,12 +131,20 @@ class AxisSimulator:
         else:
             self.refused += 1
 
-    def _triggered(self, is_open: bool) -> None:
+    def _shutter_changed(self, name: str, is_open: bool) -> None:
+        if name != self.settings.trigger:
+            return
         if self._rotation is not None:
             self._rotation.cancel()
             self._rotation = None
         if is_open:
             self._rotation = asyncio.create_task(self.rotate(), name="rotation")
+
+    def _motor_stands(self, name: str, position: float) -> None:
+        if name == self.settings.spindle:
+            self.step = round(position / self.settings.step_deg)
+        elif name in self.settings.stage_motors:
+            self.view.move(self.settings.stage_motors.index(name), position)
 
     async def _rotate_again(self) -> None:
         given = self.settings

@@ -40,7 +40,7 @@ async def simulate(settings: NodeSettings) -> Sent:
     Raises:
         ConfigurationError: a file that cannot be used.
     """
-    token = ""
+    token = ""  # nosec B105
     if settings.token_file:
         token = read_limited(settings.token_file, MAX_TOKEN_BYTES).decode("ascii").split("\n")[0].strip()
     sky = await asyncio.to_thread(Sky, settings)

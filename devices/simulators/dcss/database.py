@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -22,12 +22,17 @@ CORRECTED_CIRCLES: Final = (1, 2)
 
 @dataclass(frozen=True)
 class Host:
-    """A hardware server: its computer, the protocol it speaks (1 or 2), or whether DCSS plays it itself."""
+    """A hardware server: its computer, the protocol it speaks (1 or 2), or whether DCSS plays it itself.
+
+    One that DCSS plays may have ``scripts``: Tcl whose procedures ``NAME_start`` are its operations NAME; in a
+    document, the name of the file.
+    """
 
     name: str
     computer: str = "localhost"
     protocol: int = 2
     simulated: bool = False
+    scripts: str = ""
 
 
 @dataclass
@@ -252,17 +257,21 @@ class Database:
         return [each for each in self.devices.values() if each.host == name]
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Database:
+    def of(cls, document: Mapping[str, Any], folder: Path = Path(".")) -> Database:
         """From ``{"hosts": {name: {...}}, "devices": [{"kind":, "name": or "names":, "host":, ...}]}``.
 
+        Args:
+            folder: where files of scripts lie.
         Raises:
             ConfigurationError: what is wrong with it, all of it.
         """
         found, problems = cls(), []
         for name, values in (document.get("hosts") or {}).items():
             try:
-                found.hosts[name] = Host(name, **(values or {}))
-            except TypeError as error:
+                host = Host(name, **(values or {}))
+                text = read_limited(folder / host.scripts, MAX_FILE_BYTES).decode() if host.scripts else ""
+                found.hosts[name] = replace(host, scripts=text)
+            except (TypeError, ValueError) as error:
                 problems.append(f"host {name}: {error}")
         for values in document.get("devices") or []:
             given = dict(values)
@@ -305,4 +314,4 @@ class Database:
             raise ConfigurationError(str(path), [str(error)]) from None
         if not isinstance(document, Mapping):
             raise ConfigurationError(str(path), ["is not an object with hosts and devices"])
-        return cls.of(document)
+        return cls.of(document, path.parent)

@@ -1,4 +1,7 @@
-"""A hardware server that a simulated DCSS plays itself: motors turn, shutters open, chambers count, strings stay."""
+"""A hardware server that a simulated DCSS plays itself: motors turn, shutters open, chambers count, strings stay.
+
+Its operations are scripted, or give their arguments back.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,23 @@ from devices.core.errors import BadValueError
 from devices.drivers import tcl_list
 from devices.simulators.dcss.core import Dcss, HostClient, log
 from devices.simulators.dcss.database import DcssString, Encoder, Host, Motor, RealMotor, Shutter
+from devices.simulators.dcss.engine import Engine
 from devices.simulators.dcss.hardware_messages import HardwareMessages
+from devices.simulators.dcss.scripted import ScriptedOperations
 
 TICK_S: Final = 0.1
 COUNTS_PER_S: Final = 10_000.0
 
 
 class InnerServer(HostClient):
-    """Answers for all devices of one host; its operations answer with their arguments."""
+    """Answers for all devices of one host."""
 
-    def __init__(self, dcss: Dcss, host: Host) -> None:
+    def __init__(self, dcss: Dcss, engine: Engine, host: Host) -> None:
         self.name = host.name
         self._dcss = dcss
         self._messages = HardwareMessages(dcss)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._scripted = ScriptedOperations(engine, host.scripts, self._say)
 
     def send(self, text: str) -> None:
         try:
@@ -37,7 +43,11 @@ class InnerServer(HostClient):
             asyncio.get_running_loop().call_soon(act, words)
 
     def close(self) -> None:
-        """End all motion."""
+        """End everything."""
+        self._scripted.close()
+        self._end_motion()
+
+    def _end_motion(self) -> None:
         for task in self._tasks.values():
             task.cancel()
 
@@ -49,7 +59,13 @@ class InnerServer(HostClient):
 
     def _stoh_start_operation(self, words: list[str]) -> None:
         name, handle, *arguments = words
+        if name in self._scripted.names:
+            self._scripted.start(name, handle, arguments)
+            return
         self._say(" ".join(["htos_operation_completed", name, handle, "normal", tcl_list.join(arguments)]).strip())
+
+    def _stoh_stop_operation(self, words: list[str]) -> None:
+        self._scripted.end("stopped", words[0])
 
     def _stoh_start_motor_move(self, words: list[str]) -> None:
         motor, target = self._motor(words[0]), float(words[1])
@@ -64,7 +80,8 @@ class InnerServer(HostClient):
             task.cancel()
 
     def _stoh_abort_all(self, words: list[str]) -> None:
-        self.close()
+        self._end_motion()
+        self._scripted.end("aborted")
 
     def _stoh_set_motor_position(self, words: list[str]) -> None:
         self._say(f"htos_update_motor_position {words[0]} {float(words[1]):f} normal")

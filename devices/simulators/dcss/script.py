@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from devices.core.errors import DiptychError, RefusedError
@@ -42,22 +42,29 @@ BUILTIN: Final[Mapping[str, str]] = {
 
 
 class ScriptRunner:
-    """Runs one script at a time; several runners may share an engine."""
+    """Runs one script at a time; several runners may share an engine.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    Args:
+        update: is told the texts of ``send_operation_update``.
+    """
+
+    def __init__(self, engine: Engine, update: Callable[[str], None] = lambda text: None) -> None:
+        self._engine, self._update = engine, update
+        self._waiting: asyncio.Task[str] | None = None
+        self._ended = ""
         self._runs: dict[str, OperationRun] = {}
         self.tcl = Tcl()
         own: dict[str, Command] = {
             "start_operation": self._start,
             "start_waitable_operation": self._start,
-            "wait_for_operation": self._wait,
-            "wait_for_operation_to_finish": self._wait_to_finish,
+            "wait_for_operation": self._endable(self._wait),
+            "wait_for_operation_to_finish": self._endable(self._wait_to_finish),
             "stop_operation": self._stop,
             "move": self._move,
             "start_oscillation": self._oscillate,
-            "wait_for_devices": self._wait_for_devices,
-            "wait_for_string_contents": self._wait_for_string,
+            "wait_for_devices": self._endable(self._wait_for_devices),
+            "wait_for_string_contents": self._endable(self._wait_for_string),
+            "after": self._endable(self.tcl.commands["after"]),
             "set_string_contents": self._set_string,
             "get_string_contents": self._get_string,
             "get_motor_position": self._get_position,
@@ -65,7 +72,9 @@ class ScriptRunner:
             "close_shutter": self._shutter("closed"),
             "read_ion_chambers": self._read_ion_chambers,
             "get_ion_chamber_counts": self._counts,
+            "abort_motor_move": self._abort_move,
             "abort": self._abort,
+            "send_operation_update": self._send_update,
             "log_note": self._log("note"),
             "log_warning": self._log("warning"),
             "log_error": self._log("error"),
@@ -80,6 +89,29 @@ class ScriptRunner:
         """
         self.tcl.variables["args"] = arguments
         return await self.tcl.run(BUILTIN.get(script.strip(), script))
+
+    def end(self, why: str) -> None:
+        """What the script waits for now, or next, fails with this word; it may still leave the beamline in order."""
+        self._ended = why
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    def _endable(self, command: Command) -> Command:
+        async def waiting(words: list[str]) -> str:
+            self._waiting = asyncio.ensure_future(command(words))
+            if self._ended:
+                self._waiting.cancel()
+            try:
+                return await self._waiting
+            except asyncio.CancelledError:
+                why, self._ended = self._ended, ""
+                if not why:
+                    raise
+                raise TclError(why) from None
+            finally:
+                self._waiting = None
+
+        return waiting
 
     async def _start(self, words: list[str]) -> str:
         try:
@@ -169,6 +201,15 @@ class ScriptRunner:
                 raise TclError(f"no such ion chamber {name}")
             counts.append(f"{chamber.counts:f}")
         return " ".join(counts)
+
+    async def _abort_move(self, words: list[str]) -> str:
+        # Not as something to wait for: a motor that stands does not answer.
+        self._need(self._engine.dcss.to_device(self._motor(words[0]), f"stoh_abort_motor_move {words[0]}"))
+        return ""
+
+    async def _send_update(self, words: list[str]) -> str:
+        self._update(" ".join(words))
+        return ""
 
     async def _abort(self, words: list[str]) -> str:
         self._engine.abort_all(words[0] if words else "soft")

@@ -43,7 +43,9 @@ class DcssSimulator:
         self.engine = Engine(self.dcss)
         self.hardware = HardwarePort(self.dcss, host=host)
         self.gui = GuiPort(self.dcss, self.engine, core=gui, staff=staff, host=host)
-        self._inner = [InnerServer(self.dcss, host) for host in self.dcss.database.hosts.values() if host.simulated]
+        self._inner = [
+            InnerServer(self.dcss, self.engine, host) for host in self.dcss.database.hosts.values() if host.simulated
+        ]
 
     async def __aenter__(self) -> Self:
         await self.start()

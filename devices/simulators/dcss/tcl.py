@@ -13,7 +13,7 @@ from typing import Final
 from devices.drivers import tcl_list
 from devices.simulators.dcss.tcl_commands import commands
 from devices.simulators.dcss.tcl_expr import Expression
-from devices.simulators.dcss.tcl_parse import Leave, TclError, bracket_end, name_end, parse
+from devices.simulators.dcss.tcl_parse import Leave, TclError, bracket_end, name_end, parse, split
 
 Command = Callable[[list[str]], Awaitable[str]]
 #: Deeper than this a procedure calls itself without end.
@@ -77,7 +77,9 @@ class Tcl:
         """Run a procedure with its own variables."""
         if len(self._frames) > DEEPEST:
             raise TclError("too many nested evaluations (infinite loop?)")
-        given = dict(zip(names, values, strict=False))
+        words = [split(name) for name in names]  # {name default} has two
+        values = [*values, *(word[1] for word in words[len(values) :] if len(word) == 2)]
+        given = {word[0]: value for word, value in zip(words, values, strict=False)}
         if names[-1:] == ["args"]:
             given["args"] = tcl_list.join(values[len(names) - 1 :])
         elif len(values) != len(names):

@@ -83,13 +83,15 @@ async def _for(tcl: Tcl, words: list[str]) -> str:
 
 
 async def _foreach(tcl: Tcl, words: list[str]) -> str:
-    names, values, body = split(words[0]), split(words[1]), words[2]
-    for begin in range(0, len(values), len(names)):
-        row = values[begin : begin + len(names)]
-        tcl.names.update(zip(names, row + [""] * (len(names) - len(row)), strict=True))
+    *lists, body = words
+    pairs = [(split(names), iter(split(values))) for names, values in zip(lists[::2], lists[1::2], strict=True)]
+    while True:
+        found = {name: next(values, None) for names, values in pairs for name in names}
+        if all(value is None for value in found.values()):
+            return ""
+        tcl.names.update({name: value or "" for name, value in found.items()})
         if not await tcl.loop(body):
-            break
-    return ""
+            return ""
 
 
 async def _catch(tcl: Tcl, words: list[str]) -> str:
@@ -215,4 +217,6 @@ def _leave(how: str) -> Callable[[Tcl, list[str]], str]:
 
 
 def _return(words: list[str]) -> str:
+    if words[:2] == ["-code", "error"]:
+        raise TclError(words[-1])
     raise Leave("return", words[-1] if words else "")

@@ -8,8 +8,8 @@ from typing import Final
 
 from devices.core.errors import DiptychError
 from devices.drivers.lx200_text import format_degrees, format_hours, parse_degrees, parse_hours
+from devices.pipelines.ccd.alt_az_mount import AltAzMount
 from devices.pipelines.ccd.sky_place import from_date, of_date, seen_from
-from devices.simulators._alt_az import AltAzMount
 
 #: Speed of guide pulses, arcsec/s: half of the sky's.
 GUIDE_RATE: Final = 7.5

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Self
 
 from devices.core.errors import BadValueError
+from devices.pipelines.ccd.alt_az_mount import AltAzMount
 from devices.pipelines.ccd.sky_place import Site
-from devices.simulators._alt_az import AltAzMount
 from devices.simulators._pty_line import PtyLine
 from devices.simulators.lx200.commands import ACK, Lx200Commands
 

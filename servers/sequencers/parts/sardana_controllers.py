@@ -39,7 +39,14 @@ class Attributes:
     def GetAxisExtraPar(self, axis: int, name: str) -> Any:
         return self.axes[axis].get(name.lower(), 0.0 if name in ("Tolerance", "Settle") else "")
 
-    def value(self, attribute: str) -> float:
+    def attribute(self, axis: int, name: str) -> str:
+        """The attribute of the device that an axis was told of."""
+        if not self.axes[axis].get(name.lower()):
+            raise RuntimeError(f"{name} of this element is not set; it is the name of an attribute of {self.Device}")  # type: ignore[attr-defined]
+        return str(self.axes[axis][name.lower()])
+
+    def value(self, axis: int, name: str) -> float:
+        attribute = self.attribute(axis, name)
         reading = self.proxy.read_attribute(attribute)
         if reading.quality == tango.AttrQuality.ATTR_INVALID:
             raise RuntimeError(f"{attribute} has no valid value at present")
@@ -57,11 +64,11 @@ class DiptychSetPoint(Attributes, MotorController):  # type: ignore[misc]
         self.connect()
 
     def ReadOne(self, axis: int) -> float:
-        return self.value(self.axes[axis]["reading"])
+        return self.value(axis, "Reading")
 
     def StartOne(self, axis: int, position: float) -> None:
         about = self.axes[axis]
-        self.proxy.write_attribute(about["setpoint"], position)
+        self.proxy.write_attribute(self.attribute(axis, "SetPoint"), position)
         about["target"], about["since"] = position, None
 
     def StateOne(self, axis: int) -> tuple[Any, str, int]:
@@ -69,11 +76,11 @@ class DiptychSetPoint(Attributes, MotorController):  # type: ignore[misc]
         target = about.get("target")
         if target is None:
             return State.On, "at rest", MotorController.NoLimitSwitch
-        if abs(self.value(about["reading"]) - target) > about["tolerance"]:
+        if abs(self.value(axis, "Reading") - target) > about.get("tolerance", 0.0):
             about["since"] = None
         elif about["since"] is None:
             about["since"] = time.monotonic()
-        if about["since"] is None or time.monotonic() - about["since"] < about["settle"]:
+        if about["since"] is None or time.monotonic() - about["since"] < about.get("settle", 0.0):
             return State.Moving, f"on its way to {target:g}", MotorController.NoLimitSwitch
         about["target"] = None
         return State.On, f"at {target:g}", MotorController.NoLimitSwitch
@@ -81,7 +88,7 @@ class DiptychSetPoint(Attributes, MotorController):  # type: ignore[misc]
     def StopOne(self, axis: int) -> None:
         about = self.axes[axis]
         if about.get("target") is not None:
-            self.proxy.write_attribute(about["setpoint"], self.value(about["reading"]))
+            self.proxy.write_attribute(self.attribute(axis, "SetPoint"), self.value(axis, "Reading"))
         about["target"] = None
 
     AbortOne = StopOne
@@ -98,7 +105,7 @@ class DiptychReading(Attributes, ZeroDController):  # type: ignore[misc]
         self.connect()
 
     def ReadOne(self, axis: int) -> float:
-        return self.value(self.axes[axis]["attribute"])
+        return self.value(axis, "Attribute")
 
     def StateOne(self, axis: int) -> tuple[Any, str]:
         return State.On, "reading"

@@ -11,11 +11,15 @@ from ophyd_async.core import StandardReadableFormat as Format
 # what follows stands in generated files
 
 LOOK_SECONDS = 0.1
+LOST_SECONDS = 10.0  # a server that dies is started again, and answers, within less
 
 
 @dataclass
 class Settling(MovableLogic[float]):
-    """A move ends when the reading has been within ``tolerance`` of its target for ``settle`` seconds on end."""
+    """A move ends when the reading has been within ``tolerance`` of its target for ``settle`` seconds on end.
+
+    It fails when the reading has been INVALID, or could not be had, for LOST_SECONDS on end.
+    """
 
     tolerance: float
     settle: float
@@ -27,13 +31,26 @@ class Settling(MovableLogic[float]):
     async def move(self, new_position: float, timeout: TimeoutCalculator) -> None:
         await self.setpoint.set(new_position)
         async with asyncio.timeout(timeout()):
-            since = None
+            since, seen = None, time.monotonic()
             while since is None or time.monotonic() - since < self.settle:
                 await asyncio.sleep(LOOK_SECONDS)
-                if abs(await self.readback.get_value() - new_position) > self.tolerance:
+                value, why = await self._look()
+                if value is not None:
+                    seen = time.monotonic()
+                elif time.monotonic() - seen > LOST_SECONDS:
+                    raise RuntimeError(f"{self.readback.name} has been INVALID for {LOST_SECONDS:g} s") from why
+                if value is None or abs(value - new_position) > self.tolerance:
                     since = None
                 elif since is None:
                     since = time.monotonic()
+
+    async def _look(self) -> tuple[float | None, Exception | None]:
+        """The present reading, or None; and why it could not be had."""
+        try:
+            (reading,) = (await self.readback.read(cached=False)).values()
+        except Exception as error:
+            return None, error
+        return (None if reading.get("alarm_severity", 0) < 0 else reading["value"]), None  # Tango: INVALID is None
 
 
 class SetPoint(StandardReadable, StandardMovable[float]):

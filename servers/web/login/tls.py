@@ -35,7 +35,7 @@ def load(context: ssl.SSLContext, settings: WebSettings) -> None:
             text = f"mode {mode:03o} is open to everybody on this host: chmod {mode & ~stat.S_IRWXO:03o} it"
             raise ConfigurationError(str(settings.key), [text])
         # A password would be asked for at a terminal, and there is none.
-        context.load_cert_chain(settings.certificate, settings.key, password="")
+        context.load_cert_chain(settings.certificate, settings.key, password="")  # nosec B106
     except ssl.SSLError as error:
         why = f"are not a certificate and its key, as PEM without a password: {error.reason or error}"
         raise ConfigurationError(f"{settings.certificate}, {settings.key.name}", [why]) from error

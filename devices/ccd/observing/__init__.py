@@ -1,0 +1,1 @@
+"""Observing scripts: rows of targets, filters and exposures that a camera carries out by itself."""

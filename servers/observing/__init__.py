@@ -1,0 +1,1 @@
+"""``diptych observe``: observing scripts from a terminal."""
