@@ -12,10 +12,10 @@ from typing import Any, Final
 import tango
 
 from devices.core.errors import NotConnectedError
+from servers.facility.epics_servers import MIRROR_CLASS
 from servers.facility.place import database_of
 from servers.facility.tango_database import open_database
 
-MIRROR_CLASS: Final = "EpicsMirror"
 TIMEOUT_MILLISECONDS: Final = 10_000
 ARCHIVE_PERIOD_SECONDS: Final = 1.0  # the archiver's bound: it is told of changes and never asks
 

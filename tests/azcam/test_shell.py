@@ -17,12 +17,20 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from devices.core.errors import AbortedError, BadValueError, NotConnectedError, RangeError, UnknownNameError
+from devices.core.errors import (
+    AbortedError,
+    BadValueError,
+    InvalidReadingError,
+    NotConnectedError,
+    RangeError,
+    UnknownNameError,
+)
 from servers.facility import record
 from servers.shell import command
 from servers.shell.mock import mock_camera
 from servers.shell.names import names_of
 from servers.shell.plot import plot
+from tests.facility.running import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "ccd-azcam.md").read_text()
@@ -75,6 +83,14 @@ def test_tools_and_devices_are_there_by_name(names: dict[str, Any]) -> None:
     assert "Give up" in names["exposure"].discard_unsaved.__doc__
 
 
+def has_picture(display: Any) -> bool:
+    """Whether it has shown an image."""
+    try:
+        return bool(display.image.size)
+    except InvalidReadingError:
+        return False
+
+
 def test_an_image_is_taken_under_azcams_names_and_under_the_devices_own(names: dict[str, Any], tmp_path: Path) -> None:
     exposure, instrument = names["exposure"], names["instrument"]
     exposure.image_root = "shell."
@@ -87,6 +103,7 @@ def test_an_image_is_taken_under_azcams_names_and_under_the_devices_own(names: d
         assert (file[0].header["OBJECT"], file[0].header["WAVLNGTH"]) == ("a 650 nm flat", 650.0)
     np.testing.assert_array_equal(exposure.roi, [1, 512, 1, 384, 1, 1])
     assert exposure.get_roi() == [1, 512, 1, 384, 1, 1]
+    wait_for(lambda: has_picture(names["display"]), 10.0, "the display has made its picture")
     assert plot(names["display"].image, file=tmp_path / "last.png").endswith("last.png")
     assert (tmp_path / "last.png").read_bytes().startswith(b"\x89PNG")
 

@@ -12,6 +12,10 @@ from pathlib import Path
 from tests.facility.stand_in import StandIn
 
 
+class EpicsMirror(StandIn):
+    """As the facility's file names a mirror."""
+
+
 def serve_epics(pv: str, gate: str, pva_port: str) -> None:
     while not Path(gate).exists():
         time.sleep(0.05)
@@ -27,4 +31,4 @@ if __name__ == "__main__":
     from tango.server import run as run_tango
 
     multiprocessing.Process(target=serve_epics, args=sys.argv[1:4], daemon=True).start()
-    run_tango((StandIn,), args=["Diptych", "mirror", "-ORBendPoint", "giop:tcp:127.0.0.1:0"])
+    run_tango((EpicsMirror,), args=["Diptych", "mirror", "-ORBendPoint", "giop:tcp:127.0.0.1:0"])

@@ -287,6 +287,7 @@ def test_ready_waits_until_the_pvs_answer_on_epics(tmp_path: Path) -> None:
     )
     document = json.loads(facility.read_text())
     document["servers"]["Diptych"]["heater"]["StandIn"]["test/heater/1"]["properties"]["pv_prefix"] = ["HEAT1:"]
+    document["servers"]["Diptych"]["mirror"] = {"EpicsMirror": {"test/mirror/1": {"properties": {}}}}
     facility.write_text(json.dumps(document))
     running = Up(facility, tmp_path / "state")
     try:
