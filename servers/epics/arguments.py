@@ -35,7 +35,8 @@ class Arguments:
 
     Attributes:
         main: the record that a put runs. Without arguments it is an integer that takes anything; with one it is that
-            argument; with several it is a text: ``1`` runs with the values of ``records``, a JSON object has them all.
+            argument; with several it is a text: ``1`` runs with the values of ``records``; a JSON object has
+            all that are not to have their defaults, so that nothing which another client put into ``records`` counts.
         records: one for each argument, by name: it remembers what was put there.
         run: a put of anything runs with the values of ``records``; None without arguments.
     """
@@ -68,7 +69,8 @@ class Arguments:
         """The arguments when ``value`` was put to the main record.
 
         Raises:
-            BadValueError: a text that is neither ``1`` nor a JSON object of known arguments.
+            BadValueError: a text that is neither ``1`` nor a JSON object of known arguments; one that has no default is
+                missing.
             RangeError: one of them does not fit.
         """
         if not self._spec.arguments:
@@ -76,10 +78,8 @@ class Arguments:
         if len(self._spec.arguments) == 1:
             next(iter(self.records.values())).show(value)
             return self._only(value)
-        given = {name: self.records[name].convert(each) for name, each in self._given(value).items()}
-        for name, each in given.items():
-            self.records[name].show(each)
-        return self.of_run()
+        text = value.strip("\0\1 \t\r\n")
+        return self.of_run() if text in ("", "1") else self.of_call(self._given(text))
 
     def of_run(self) -> Prepared:
         """The arguments as they stand in their records."""
@@ -120,9 +120,6 @@ class Arguments:
         return Prepared((text,), text)
 
     def _given(self, text: str) -> dict[str, Any]:
-        text = text.strip("\0\1 \t\r\n")
-        if text in ("", "1"):
-            return {}
         try:
             given = read_json_text(text)
         except ValueError:

@@ -55,6 +55,9 @@ class Device(Protocol):
     def ran(self, command: str, put: Put) -> None:
         """The device has run a command, or began it, for a client."""
 
+    def refresh(self) -> None:
+        """Show every value that is no array as the device has it now."""
+
 
 @dataclass(eq=False, slots=True)
 class Run:
@@ -212,6 +215,8 @@ class CommandSource:
         if state not in ENDED:
             self._show(run, state, progress=progress)
             return False
+        if run.put is not None:  # its client may read what came of it next, and events may be on their way yet
+            self._device.refresh()
         error: DiptychError | None = None
         if state != "DONE":
             text = str(status.get("error") or status.get("message") or state)

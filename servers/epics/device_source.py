@@ -184,6 +184,10 @@ class DeviceSource:
             self._readings.read([reserved_by])
             self.reservation.ran(command, put)
 
+    def refresh(self) -> None:
+        """Show every value that is no array as the device has it now; in any thread."""
+        self._readings.read([each for each in self.records.attributes.values() if each.spec.rank == 0])
+
     def _connect(self) -> None:
         self._subscriptions.end()
         self.proxy = tango.DeviceProxy(self.name)

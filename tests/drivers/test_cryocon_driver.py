@@ -467,13 +467,15 @@ def test_messages_are_a_tenth_of_a_second_apart() -> None:
 def test_puts_go_ahead_of_polls_that_wait() -> None:
     async def main() -> None:
         async with instrument(spacing=0.01) as (simulator, driver):
-            simulator.delay(0.05)
+            simulator.delay(0.4)
             first = asyncio.create_task(driver.inputs["D"].units.read())
             await until(lambda: lines(simulator)[-1] == "INP D:UNIT?")
             polls = [asyncio.create_task(driver.poll()) for _ in range(3)]
             query = asyncio.create_task(driver.system.name.read())
             await asyncio.sleep(0.01)
             put = asyncio.create_task(driver.loops[1].setpoint.write(66.0))
+            await asyncio.sleep(0.01)
+            simulator.delay(0.0)  # of the answers that come behind the one that they wait for
             await asyncio.gather(first, query, put, *polls)
             order = lines(simulator)[lines(simulator).index("INP D:UNIT?") + 1 :]
             assert order[0].startswith("LOOP 1:SETP 66")

@@ -21,6 +21,7 @@ from p4p.nt import NTURI
 from servers.epics.circuit import Circuit
 from servers.epics.configuration import MirroredDevice
 from servers.epics.mirror import Mirror
+from servers.epics.readings import Readings
 from servers.epics.records import Put
 from tests.epics.mirroring import config_of, environment, mirror, pva_conf, until, until_equal
 from tests.epics.raw_client import RawClient
@@ -176,6 +177,16 @@ def test_an_abort_of_all_ends_what_runs_and_what_waits(mirrored: Mirror, channel
         for client in (first, second):
             assert b"AbortedError" in bytes(client.wait_for(ca.ErrorResponse).error_message)
     until(lambda: status(channels, "CCD9:ReadOut") == "ABORTED")
+
+
+def test_what_is_read_after_a_put_has_ended_is_as_new_as_its_end(
+    mirrored: Mirror, channels: RawClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it events would bring the values a moment later; here they never do."""
+    monkeypatch.setattr(Readings, "show_event", lambda *_: None)
+    for _ in range(3):
+        assert channels.put("CCD9:Expose", b'{"seconds": 0.1}').status.success
+        assert channels.read("CCD9:Exposures").data[0] == server.proxy().exposures
 
 
 def test_of_clients_that_put_at_once_one_is_served(mirrored: Mirror, pva: Context, server: Server) -> None:

@@ -169,7 +169,11 @@ def test_several_arguments_have_a_pv_each(channels: RawClient, pva: Context) -> 
     for wrong in (b'{"up": 1}', b"2", b"{left"):
         assert b"neither 1 nor a JSON object of left, right" in bytes(channels.put("SAXS9:Add", wrong).error_message)
     pva.put("SAXS9:Add", {"value": "1"}, wait=True)
-    assert channels.read("SAXS9:Add:Result").data[0] == 3.0
+    assert channels.read("SAXS9:Add:Result").data[0] == 42.0, "what stands in the PVs is as it was put there"
+    channels.put("SAXS9:Add:Right", [100.0])
+    assert channels.put("SAXS9:Add", b'{"left": 1}').status.success
+    assert channels.read("SAXS9:Add:Result").data[0] == 6.0, "what is left out has its default, 5"
+    assert b"left is missing" in bytes(channels.put("SAXS9:Add", b"{}").error_message)
 
 
 def test_what_a_device_hides_or_names_itself(mirrored: Mirror, channels: RawClient) -> None:
