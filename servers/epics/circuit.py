@@ -117,6 +117,9 @@ class Circuit(asyncio.Protocol):
         self._core.our_address = transport.get_extra_info("sockname")
         self._client = Client("ca", peer[0], peer[1])
         self.server.circuits.add(self)
+        # As servers of EPICS base do. libca asks for the version only together with what it wants, and on a connection
+        # that it made to search again (EPICS_CA_NAME_SERVERS) it wants nothing before it knows the version.
+        transport.write(bytes(ca.VersionResponse(ca.DEFAULT_PROTOCOL_VERSION)))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server.circuits.discard(self)
@@ -138,6 +141,9 @@ class Circuit(asyncio.Protocol):
                     continue  # it was on its way when the channel was disconnected; the client knows by now
                 if isinstance(command, ca.VersionRequest) and self._core.priority is not None:
                     continue  # libca puts one before its searches, with a serial number where the priority was
+                if isinstance(command, ca.ReadSyncRequest):  # an echo, of who does not know the version yet
+                    self._outbox.append(bytes(command))
+                    continue
                 self._core.process_command(command)
                 answer = self._answers.get(type(command))
                 if answer is not None:

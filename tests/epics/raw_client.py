@@ -21,7 +21,8 @@ class RawClient:
         self.circuit = ca.VirtualCircuit(ca.CLIENT, ("127.0.0.1", port), priority=0)
         self.unread: list[Any] = []
         self.send(ca.VersionRequest(priority=0, version=13), ca.HostNameRequest(host), ca.ClientNameRequest(user))
-        self.wait_for(ca.VersionResponse)
+        for _ in ("the greeting", "the answer"):
+            self.wait_for(ca.VersionResponse)
 
     def __enter__(self) -> RawClient:
         return self

@@ -321,6 +321,66 @@ def test_a_client_of_epics_base_finds_names_by_tcp_alone(bench: Bench) -> None:
     assert done.stdout.split() == ["320.5"], done.stderr
 
 
+def test_a_client_of_epics_base_that_finds_names_by_tcp_finds_them_again_after_a_restart() -> None:
+    """It asks again after 0.5, 1, 2, 4 s; without the server's version it would ask for nothing, for minutes."""
+    first = Bench()
+    first.publish("T", 320.5)
+    nobody = {"EPICS_CA_AUTO_ADDR_LIST": "NO", "EPICS_CA_ADDR_LIST": "", "EPICS_CA_SERVER_PORT": "1"}
+    environment = first.environment() | nobody | {"EPICS_CA_NAME_SERVERS": f"127.0.0.1:{first.server.port}"}
+    told = "callback=lambda value, **_: print(value, flush=True)"
+    script = f"import epics, sys; pv = epics.PV('T', {told}); sys.stdin.read()"
+    client = subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    heard = Heard(client)
+    try:
+        heard.wait_for("320.5", 40.0)
+        first.server.stop()
+        second = ChannelAccess(first.gate, first.records.get, port=first.server.port)
+        second.start()
+        second.open()
+        first.publish("T", 77.25)
+        heard.wait_for("77.25", 30.0)
+        second.stop()
+    finally:
+        client.kill()
+        client.wait()
+
+
+@pytest.mark.parametrize("message", [bytes(ca.ReadSyncRequest()), bytes(ca.EchoRequest())])
+def test_the_version_comes_first_and_an_echo_comes_back(bench: Bench, message: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", bench.server.port), 5.0) as client:
+        client.settimeout(5.0)
+        assert received(client, 16) == bytes(ca.VersionResponse(13))
+        client.sendall(bytes(ca.VersionRequest(priority=0, version=13)) + message)
+        assert received(client, 32)[16:] == message
+
+
+def received(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (more := connection.recv(size - len(data))):
+        data += more
+    return data
+
+
+class Heard:
+    """The lines that a program says."""
+
+    def __init__(self, program: subprocess.Popen[str]) -> None:
+        self._lines: list[str] = []
+        self._program = program
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def wait_for(self, line: str, seconds: float) -> None:
+        until(lambda: line in self._lines, line, seconds)
+
+    def _read(self) -> None:
+        assert self._program.stdout is not None
+        for line in self._program.stdout:
+            self._lines.append(line.strip())
+
+
 @pytest.mark.parametrize(
     "rubbish",
     [
