@@ -12,7 +12,7 @@ import tango
 from tests.support.demo_facility import Facility, free_offset, started, stopped
 from tests.support.serving import ROOT, wait_until
 
-pytestmark = pytest.mark.timeout(180)  # a facility starts
+pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]  # a facility starts
 
 RULES = """
 pvs:

@@ -31,6 +31,7 @@ def free_port() -> int:
 
 
 @pytest.mark.skipif(not SHIPPED.exists(), reason="there are no weights of the classifier")
+@pytest.mark.long
 def test_pulses_of_simulated_nodes_come_out_as_classified_candidates_at_their_places(tmp_path: Path) -> None:
     async def work() -> None:
         properties = {"gridsize": "48", "nchans": "8", "threads": "1", "results": str(tmp_path), "max_processes": "8"}

@@ -114,6 +114,7 @@ def test_a_server_alone_streams_what_its_configuration_simulates(tmp_path: Path)
     assert not (tmp_path / "daq.sock").exists()
 
 
+@pytest.mark.long
 def test_clients_need_a_certificate_of_the_authority_that_the_server_names(tmp_path: Path) -> None:
     observatory, elsewhere = Authority("observatory"), Authority("elsewhere")
     key, certificate = observatory.issue("daq")

@@ -156,6 +156,7 @@ async def beamline() -> AsyncIterator[Station]:
         assert dcss.violations == []
 
 
+@pytest.mark.long
 def test_a_collection_warms_centres_takes_images_and_goes_back() -> None:
     async def test() -> None:
         async with beamline() as at:

@@ -15,7 +15,7 @@ from tests.support.demo_facility import Facility, free_offset, started, stopped
 from tests.support.serving import ROOT
 from tests.support.session import Session, blocks, make_files
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 for module in ("bluesky", "ophyd_async"):
     pytest.importorskip(module, reason=f"{module} is not installed")
 

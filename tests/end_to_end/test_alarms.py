@@ -14,7 +14,7 @@ from tests.page.conftest import browser, playwright  # noqa: F401 (fixtures)
 from tests.support.demo_facility import Facility
 from tests.support.serving import wait_until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 PV = "CRYO1:TemperatureD"
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.support.demo_facility import Facility
 from tests.support.serving import ROOT
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 pytest.importorskip("bluesky", reason="bluesky is not installed")
 pytest.importorskip("ophyd_async", reason="ophyd-async is not installed")
 

@@ -47,6 +47,7 @@ def started(server: TangoServer, voter: Server, name: str, broadcast_port: int) 
     return mirror
 
 
+@pytest.mark.long
 def test_one_serves_and_the_other_one_when_it_stops_or_has_lost_its_votes(server: TangoServer, voter: Server) -> None:
     first = started(server, voter, "mirror/epics/1", free_port())
     until(lambda: first.doors.is_open, "the first one has the lease", SECONDS)

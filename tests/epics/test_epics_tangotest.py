@@ -278,6 +278,7 @@ def facility(tmp_path: Path) -> Iterator[Facility]:
     stopped(running)
 
 
+@pytest.mark.long
 def test_the_shipped_facility_runs_and_its_file_is_read_again(facility: Facility, tmp_path: Path) -> None:
     ready = next(line for line in facility.output.read_text().splitlines() if "sys/tg_test/1" in line)
     assert ready.split() == ["sys/tg_test/1", "TEST1:", "server", "TangoTest/test,", "RUNNING"]

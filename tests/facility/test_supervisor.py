@@ -192,6 +192,7 @@ def test_a_server_that_ignores_the_stop_is_killed_in_time(tmp_path: Path) -> Non
         assert not running.family()
 
 
+@pytest.mark.long
 def test_a_facility_starts_again_after_it_was_killed(tmp_path: Path) -> None:
     facility = write_facility(tmp_path, free_port())
     with up(facility, tmp_path / "state") as running:
@@ -227,6 +228,7 @@ def test_on_a_full_disk_the_others_go_on_and_all_is_well_once_there_is_room(tmp_
         subprocess.run(["umount", "-l", str(disk)], check=False, capture_output=True, timeout=10.0)
 
 
+@pytest.mark.long
 def test_two_facilities_run_side_by_side_with_a_port_offset(bench: Up, tmp_path: Path) -> None:
     first_port = int(bench.record()["tango_host"].split(":")[1])
     facility = write_facility(tmp_path, first_port, ("heater",))
@@ -249,6 +251,7 @@ def test_a_facility_can_use_a_database_that_exists(bench: Up, tmp_path: Path) ->
     assert not answers(bench, "guest") and answers(bench, "heater")
 
 
+@pytest.mark.long
 def test_a_damaged_database_is_set_aside_and_everybody_signs_on_again(tmp_path: Path) -> None:
     facility = write_facility(tmp_path, free_port())
     with up(facility, tmp_path / "state") as running:

@@ -455,6 +455,7 @@ def test_a_target_that_sets_while_it_is_exposed_is_told(tmp_path: Path) -> None:
     night(tmp_path, test)
 
 
+@pytest.mark.long
 def test_the_estimate_is_what_it_takes(tmp_path: Path) -> None:
     async def test(found: Observatory) -> None:
         telescope = found.camera.telescope
