@@ -251,6 +251,10 @@ class Host:
         if not self._stop.wait(0.05):
             return False
         faulthandler.cancel_dump_traceback_later()
+        # First, and not when Tango deletes the devices: without its database that takes seconds, in which a mirror
+        # would show what nobody measures any more.
+        for device in self._devices():
+            device.stop_model()
         self._watcher.join(2.0)
         return True
 

@@ -26,6 +26,7 @@ from servers.epics.comparisons import SETTLE_TIME, Comparisons
 from servers.epics.configuration import MirroredDevice
 from servers.epics.declaration import AttributeSpec, CommandSpec, DeviceSpec
 from servers.epics.device_records import DeviceRecords, Registry
+from servers.epics.event_flow import EventFlow
 from servers.epics.follower import Follower
 from servers.epics.inquiry import facts_of, read_device
 from servers.epics.lanes import Lanes
@@ -60,6 +61,7 @@ class DeviceSource:
         name: full Tango name, ``tango://HOST:PORT/a/b/c``, with ``#dbase=no`` where there is no database.
         wanted: how a site wants it mirrored.
         losses: of its server; hears of each event.
+        flow: of the process; hears of each event and each subscription.
         share: what of it this process serves.
         wake: asks the upkeep thread to call ``upkeep`` soon; in any thread.
     """
@@ -71,6 +73,7 @@ class DeviceSource:
         registry: Registry,
         counters: Counters,
         losses: LossWatch,
+        flow: EventFlow,
         *,
         share: Share = Share.ALL,
         wake: Callable[[], None] = lambda: None,
@@ -82,8 +85,8 @@ class DeviceSource:
         self.spec: DeviceSpec | None = None
         self.proxy: Any = None
         self.records = DeviceRecords(name, registry, self._new_attribute, self._new_command)
-        self._counters, self._losses = counters, losses
-        self._subscriptions = Subscriptions(self._on_change, self._adopt_configuration, self.look_again)
+        self._counters, self._losses, self._flow = counters, losses, flow
+        self._subscriptions = Subscriptions(self._on_change, self._adopt_configuration, self.look_again, flow)
         self._comparisons = Comparisons()
         self._readings = Readings(self)
         self._notes: tuple[str, ...] = ()
@@ -246,7 +249,7 @@ class DeviceSource:
             attribute.verify = False
         self._counters.compared += len(doubted)
         self._readings.read(doubted)
-        self._readings.read_due(attributes, now)
+        self._readings.read_due(attributes, now, all_scalars=self._flow.is_held_up(now))
 
     def _new_attribute(self, spec: AttributeSpec, prefix: str) -> AttributeSource:
         return AttributeSource(spec, prefix, self._put_handler)
@@ -288,6 +291,7 @@ class DeviceSource:
             self._on_error(attribute, event.errors[0])
             return
         self._counters.events += 1
+        self._flow.arrived()
         self._losses.count()
         self._readings.show_event(attribute, event.attr_value)
         if not attribute.is_subscribed:

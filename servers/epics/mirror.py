@@ -25,6 +25,7 @@ from servers.epics.configuration import MirrorConfig, MirroredDevice
 from servers.epics.declaration import DeviceSpec
 from servers.epics.device_source import Counters, DeviceSource
 from servers.epics.doors import Doors
+from servers.epics.event_flow import EventFlow
 from servers.epics.gate import Gate
 from servers.epics.image_process import ImageProcess
 from servers.epics.lease import Lease
@@ -108,6 +109,7 @@ class Mirror:
             beacons=config.beacons,
         )
         self.counters = Counters()
+        self._flow = EventFlow()
         self._records: dict[str, Record] = {}
         self._owners: dict[str, dict[str, str]] = {}
         self._losers: dict[str, dict[tuple[str, str], Record]] = {}  # who else wants a name that is taken
@@ -394,9 +396,9 @@ class Mirror:
                 return
             self._remove(key)  # it has moved to another server
         if upkeep is None:
-            upkeep = self._upkeeps[server] = ServerUpkeep(server, admin, self._watch)
+            upkeep = self._upkeeps[server] = ServerUpkeep(server, admin, self._watch, self._flow)
             upkeep.start()
-        source = DeviceSource(name, device, self, self.counters, upkeep.losses, share=self.share)
+        source = DeviceSource(name, device, self, self.counters, upkeep.losses, self._flow, share=self.share)
         self._devices[key] = source
         upkeep.add(source)
 

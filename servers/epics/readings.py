@@ -74,9 +74,13 @@ class Readings:
                     self._show(attribute, answer)
         self.fail(failures)
 
-    def read_due(self, attributes: Iterable[AttributeSource], now: float) -> None:
-        """Read what is polled and due, in one call."""
-        if due := self.timetable.to_read(attributes, now):
+    def read_due(self, attributes: Iterable[AttributeSource], now: float, *, all_scalars: bool = False) -> None:
+        """Read what is polled and due, in one call.
+
+        Args:
+            all_scalars: ask for all that are no arrays as if they were polled.
+        """
+        if due := self.timetable.to_read(attributes, now, all_scalars=all_scalars):
             begun = time.monotonic()
             self.read(due)
             self.timetable.rest(time.monotonic() - begun)

@@ -16,6 +16,7 @@ import tango
 from tango import EventSubMode, EventType
 
 from servers.epics.attribute_source import AttributeSource
+from servers.epics.event_flow import EventFlow
 from servers.tango_server.failures import failure
 from servers.tango_server.retired import retire
 
@@ -38,10 +39,14 @@ class Subscriptions:
         on_change: takes an attribute and its change event, which may carry an error.
         on_configuration: takes an attribute and its new configuration.
         on_interface: called when the device may have got, or lost, attributes or commands.
+        flow: of all events of the process.
     """
 
-    def __init__(self, on_change: OnEvent, on_configuration: OnEvent, on_interface: Callable[[], None]) -> None:
+    def __init__(
+        self, on_change: OnEvent, on_configuration: OnEvent, on_interface: Callable[[], None], flow: EventFlow
+    ) -> None:
         self._on_change, self._on_configuration, self._on_interface = on_change, on_configuration, on_interface
+        self._flow = flow
         self._proxy: Any = None
         self._generation = 0
         self._interface: int | None = None
@@ -69,7 +74,7 @@ class Subscriptions:
         for attribute in attributes:
             attribute.has_events, attribute.is_subscribed = True, False
             attribute.held.clear()
-            self._unanswered.add(("change", attribute))
+            self._expect("change", attribute)
             changed = partial(self._changed, self._generation, attribute)
             self._changes[attribute] = self._subscribe(attribute, EventType.CHANGE_EVENT, changed)
             if attribute.spec.kind.is_number or attribute.spec.type_name == "enum":
@@ -81,7 +86,7 @@ class Subscriptions:
             return
         for _ in range(min(BATCH, len(self._unconfigured))):
             attribute = self._unconfigured.popleft()
-            self._unanswered.add(("configuration", attribute))
+            self._expect("configuration", attribute)
             configured = partial(self._configured, self._generation, attribute)
             number = self._subscribe(attribute, EventType.ATTR_CONF_EVENT, configured)
             self._configurations[attribute] = number
@@ -99,6 +104,8 @@ class Subscriptions:
             self._unsubscribe(number)
         self._interface = None
         retire(self._proxy)
+        for expected in list(self._unanswered):
+            self._flow.forget(expected)
         for kept in (self._changes, self._configurations, self._unconfigured, self._unanswered):
             kept.clear()
 
@@ -108,6 +115,8 @@ class Subscriptions:
         for subscribed in (self._changes, self._configurations):
             for attribute in [attribute for attribute in subscribed if attribute not in attributes]:
                 self._unsubscribe(subscribed.pop(attribute))
+        for expected in [expected for expected in list(self._unanswered) if expected[1] not in attributes]:
+            self._answered(*expected)
 
     def leave(self, attribute: AttributeSource) -> bool:
         """Unsubscribe from what pushes no events (Tango would try again every 10 s for ever); False if done already."""
@@ -115,6 +124,7 @@ class Subscriptions:
         if number is None:
             return False
         self._unsubscribe(number)
+        self._answered("change", attribute)
         return True
 
     def _subscribe(self, attribute: AttributeSource, kind: EventType, callback: Callable[[Any], None]) -> int:
@@ -128,15 +138,23 @@ class Subscriptions:
         except (tango.DevFailed, KeyError) as error:
             log.debug("unsubscribing: %s", error)
 
+    def _expect(self, kind: str, attribute: AttributeSource) -> None:
+        self._unanswered.add((kind, attribute))
+        self._flow.expect((kind, attribute))
+
+    def _answered(self, kind: str, attribute: AttributeSource) -> None:
+        self._unanswered.discard((kind, attribute))
+        self._flow.forget((kind, attribute))
+
     def _changed(self, generation: int, attribute: AttributeSource, event: Any) -> None:
         _keep_thread_state()
         if generation == self._generation:
-            self._unanswered.discard(("change", attribute))
+            self._answered("change", attribute)
             self._on_change(attribute, event)
 
     def _configured(self, generation: int, attribute: AttributeSource, event: Any) -> None:
         if generation == self._generation:
-            self._unanswered.discard(("configuration", attribute))
+            self._answered("configuration", attribute)
             if not event.err:
                 self._on_configuration(attribute, event.attr_conf)
 

@@ -18,7 +18,7 @@ class Timetable:
     def __init__(self) -> None:
         self._period = 1.0
         self._phase = random.random()  # noqa: S311
-        self._next_read = 0.0
+        self._next_read = self._rests_until = 0.0
         self._paced: list[AttributeSource] = []
 
     def begin(self, attributes: Iterable[AttributeSource], period: float) -> None:
@@ -38,11 +38,17 @@ class Timetable:
         """An attribute turned out to be polled."""
         self._next_read = 0.0
 
-    def to_read(self, attributes: Iterable[AttributeSource], now: float) -> list[AttributeSource]:
-        """What is to be read at this time."""
-        if now < self._next_read:
+    def to_read(
+        self, attributes: Iterable[AttributeSource], now: float, *, all_scalars: bool = False
+    ) -> list[AttributeSource]:
+        """What is to be read at this time.
+
+        Args:
+            all_scalars: whether all that are no arrays are polled.
+        """
+        if now < (self._rests_until if all_scalars else self._next_read):
             return []
-        polled = [attribute for attribute in attributes if attribute.is_polled]
+        polled = [each for each in attributes if each.is_polled or (all_scalars and each.spec.rank == 0)]
         due = [attribute for attribute in polled if attribute.next_time <= now]
         for attribute in due:
             attribute.next_time = self._after(now, attribute.period or self._period)
@@ -51,7 +57,8 @@ class Timetable:
 
     def rest(self, took: float) -> None:
         """The last read took so long, s: a device is asked for half of its time at most."""
-        self._next_read = max(self._next_read, time.monotonic() + took)
+        self._rests_until = time.monotonic() + took
+        self._next_read = max(self._next_read, self._rests_until)
 
     def hold(self, attribute: AttributeSource, answer: Any, is_event: bool) -> bool:
         """Keep a value until its time has come; True when somebody has to look after it. In any thread."""

@@ -14,6 +14,7 @@ import tango
 
 from devices.core.errors import DiptychError, NotConnectedError
 from servers.epics.device_source import DeviceSource
+from servers.epics.event_flow import EventFlow
 from servers.epics.linkwatch import LinkWatch, ServerLink
 from servers.epics.losswatch import LossWatch
 from servers.tango_server.failures import failure
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 RETRY_PERIOD = 1.0  # s between two tries to connect a device whose server answers
 IDLE_PERIOD = 5.0  # s
+HELD_UP_PERIOD = 1.0  # s between two reads while events are held up
 REPEAT_PERIOD = 3600.0  # s; the same trouble with a device is logged again after this
 
 
@@ -97,10 +99,12 @@ class ServerUpkeep:
     Args:
         name: of the server, for the log and the statistics.
         admin: full name of its admin device; "" where only its devices can tell.
+        flow: of all events of the process.
     """
 
-    def __init__(self, name: str, admin: str, watch: LinkWatch) -> None:
+    def __init__(self, name: str, admin: str, watch: LinkWatch, flow: EventFlow) -> None:
         self.server = name
+        self._flow, self._next_read = flow, 0.0
         self.losses = LossWatch()
         self.link = ServerLink(
             name,
@@ -128,6 +132,9 @@ class ServerUpkeep:
         if self.losses.look(now):
             for device in self.devices:
                 device.compare_all()
+        if now >= self._next_read and self._flow.is_held_up(now):
+            self._next_read = now + HELD_UP_PERIOD
+            self._wake()
 
     def add(self, device: DeviceSource) -> None:
         thread = DeviceUpkeep(device, self.link)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from servers.epics.event_flow import EventFlow
 from servers.epics.subscriptions import Subscriptions
 from servers.tango_server import retired
 
@@ -21,7 +22,7 @@ class Proxy:
 
 
 def test_a_proxy_stays_as_long_as_tango_may_call_what_was_subscribed_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Subscriptions(lambda *_: None, lambda *_: None, lambda: None)
+    made = Subscriptions(lambda *_: None, lambda *_: None, lambda: None, EventFlow())
     first = Proxy()
     alive = weakref.ref(first)
     made.begin(first, [])

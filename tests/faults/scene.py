@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -102,7 +103,8 @@ class Scene:
         if self.cable is not None:
             carried, lost = self.cable.remove()
             self.notes.append(f"the cable carried {carried} frames and lost {lost}")
-        if self.has_small_disk:
+        if self.has_small_disk:  # it goes, its logs stay
+            shutil.copytree(self.folder / "state" / "log", self.folder / "log", dirs_exist_ok=True)
             subprocess.run(["umount", str(self.folder / "state")], check=False, capture_output=True)
 
     def start_plant(self) -> None:

@@ -1,0 +1,49 @@
+"""Whether Tango's events flow: one thread of it brings those of all servers to this process.
+
+It stands still while Tango makes subscriptions (for seconds, when many processes start at once), and while a server
+hangs (20 s were seen). Nobody is told, and the values of all devices grow old meanwhile: then they are asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Hashable
+from typing import Final
+
+SILENCE_S: Final = 1.5  # without any event, where some came all the time
+LONGEST_S: Final = 60.0  # then nothing has to be said
+LIVELY: Final = 5, 10.0  # events within s: the mirror's own heartbeat and up-time alone are twice as many
+
+
+class EventFlow:
+    """Hears of each subscription and each event of a process; in any thread."""
+
+    def __init__(self) -> None:
+        self._expected: set[Hashable] = set()
+        self._arrivals: deque[float] = deque(maxlen=LIVELY[0])
+
+    def expect(self, subscription: Hashable) -> None:
+        """A subscription was asked for; its first event is the answer."""
+        self._expected.add(subscription)
+
+    def forget(self, subscription: Hashable) -> None:
+        """It was answered, or is wanted no more."""
+        self._expected.discard(subscription)
+
+    def arrived(self) -> None:
+        """An event came."""
+        self._arrivals.append(time.monotonic())
+
+    def is_held_up(self, now: float) -> bool:
+        """Whether events may be on their way for longer than usual.
+
+        Args:
+            now: s of the monotonic clock.
+        """
+        if self._expected:
+            return True
+        arrivals = self._arrivals
+        if len(arrivals) < LIVELY[0] or arrivals[-1] - arrivals[0] > LIVELY[1]:
+            return False
+        return SILENCE_S < now - arrivals[-1] < LONGEST_S

@@ -1,0 +1,67 @@
+"""When events are held up, values are asked for that come by events otherwise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from servers.epics import event_flow
+from servers.epics.configuration import MirroredDevice
+from servers.epics.event_flow import EventFlow
+from servers.epics.mirror import Mirror
+from servers.epics.readings import Readings
+from tests.epics.mirroring import config_of, mirror, until
+from tests.epics.raw_client import RawClient
+from tests.support.serving import Server, serving
+
+
+def test_events_are_held_up_until_every_subscription_was_answered() -> None:
+    flow = EventFlow()
+    now = time.monotonic()
+    assert not flow.is_held_up(now)
+    flow.expect("temperature")
+    flow.expect("pressure")
+    flow.forget("temperature")
+    assert flow.is_held_up(now)
+    flow.forget("pressure")
+    assert not flow.is_held_up(now)
+
+
+@pytest.mark.parametrize(("silence", "is_held_up"), [(1.0, False), (2.0, True), (50.0, True), (70.0, False)])
+def test_silence_is_a_sign_where_events_came_all_the_time(silence: float, is_held_up: bool) -> None:
+    flow = EventFlow()
+    for _ in range(5):
+        flow.arrived()
+    assert flow.is_held_up(time.monotonic() + silence) is is_held_up
+
+
+def test_silence_is_no_sign_where_events_are_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    flow, begun = EventFlow(), time.monotonic()
+    for minutes in range(6):
+        monkeypatch.setattr(event_flow.time, "monotonic", lambda minutes=minutes: begun + 60.0 * minutes)
+        flow.arrived()
+    assert not flow.is_held_up(begun + 302.0)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with serving("tests.support.camera:Camera", "test/camera/1", {"pv_prefix": "CCD9:"}, folder=tmp_path) as running:
+        yield running
+
+
+def test_while_events_are_held_up_a_value_is_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mirror(config_of((MirroredDevice(server.address),))) as mirrored, RawClient(mirrored.ca.port) as client:
+        until(lambda: not held_up(mirrored), "all subscriptions are made")
+        monkeypatch.setattr(Readings, "show_event", lambda *_: None)
+        server.proxy().home()
+        assert server.proxy().homed == 1
+        assert client.read("CCD9:Homed").data[0] == 0, "its event does not come"
+        mirrored._flow.expect("another server's")
+        until(lambda: client.read("CCD9:Homed").data[0] == 1, "it is read")
+
+
+def held_up(mirrored: Mirror) -> bool:
+    return mirrored._flow.is_held_up(time.monotonic())
