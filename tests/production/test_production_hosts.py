@@ -22,7 +22,7 @@ from tests.failover import pair
 from tests.production.heard import WATCH, Heard
 from tests.support.hosts import Hosts
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.production, pytest.mark.timeout(1200)]
 
 NAMES = ("instruments", "left", "right", "desk")
 MIRRORS = {"left": 1, "right": 2}

@@ -18,7 +18,7 @@ from tests.failover import pair
 from tests.production.heard import WATCH, Heard
 from tests.support.hosts import Hosts
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.production, pytest.mark.timeout(900)]
 
 MIRRORS = {"left": 1, "right": 2}
 NAMES = ("instruments", *MIRRORS, "desk")
