@@ -37,7 +37,11 @@ def proxies(facility: Facility) -> Callable[[str], Any]:
 def ready(facility: Facility) -> Callable[[str], Any]:
     device = proxies(facility)
     client, loop = device("dcss/client/1"), device("dcss/loop/1")
-    wait_until(lambda: client.is_active and not client.offline, 60.0, "DCSS has its hardware servers and its client")
+
+    def is_served() -> bool:
+        return client.state() == tango.DevState.ON and not client.offline
+
+    wait_until(is_served, 60.0, "DCSS has its hardware servers")
     wait_until(lambda: loop.found, 60.0, "the loop detector looks at the sample")
     return device
 
@@ -65,7 +69,7 @@ def test_a_client_of_dcss_collects_as_the_snippet_does_and_is_told_why_not(beaml
     assert cryo.setpoint_1 != 40.0
 
 
-@pytest.mark.slow  # on a busy machine DCSS does not have its hardware servers again in time
+@pytest.mark.long
 def test_an_abort_among_the_images_leaves_all_safe(beamline: Facility) -> None:
     device = ready(beamline)
     client, saxs, cryo = (device(name) for name in ("dcss/client/1", "saxs/detector/1", "cryo/cryocon/1"))
