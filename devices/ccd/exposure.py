@@ -12,10 +12,12 @@ from devices.ccd.exposure_state import ExposureState
 from devices.ccd.focus_run import Focuser, FocusRun
 from devices.ccd.plan import Exposure, Plan
 from devices.core import Argument, Operation, command, operation
-from devices.core.errors import BusyError, NotAllowedError, RangeError
+from devices.core.errors import BusyError, NotAllowedError, NotConnectedError, RangeError
 from devices.pipelines.ccd.ccd_image import CcdImage
 
 T = TypeVar("T")
+#: A device that was started has its memorized settings after a moment, s: every poll is tried first.
+SETTINGS_SECONDS = 10.0
 Count = Annotated[int, Argument(limits=(-1, 1_000_000), doc="-1: as it is set")]
 
 
@@ -46,7 +48,7 @@ class CcdExposure(ExposureQuickLook):
         self, run: Operation, seconds: Seconds = -1.0, image_type: TypeName = "", title: Title = ""
     ) -> dict[str, Any]:
         """Take an image: integrate, read out, write. What is left out is as it is set."""
-        self.engine.check_idle()
+        await self._ready()
         await self.take_over(seconds, image_type, title)
         return self._result(await self._take(run, self.plan()))
 
@@ -59,7 +61,7 @@ class CcdExposure(ExposureQuickLook):
         delay: Annotated[float, Argument(unit="s", limits=(-1.0, 86400.0), doc="-1: as it is set")] = -1.0,
     ) -> dict[str, Any]:
         """Take several images one after the other; `stop_sequence` ends it after an image, `abort` at once."""
-        self.engine.check_idle()
+        await self._ready()
         if count == 0:
             raise RangeError("count = 0 is outside [1, 1000000]")
         if count > 0:
@@ -91,7 +93,7 @@ class CcdExposure(ExposureQuickLook):
     @operation(group="Sequence")
     async def guide(self, run: Operation, count: Count = -1) -> dict[str, Any]:
         """Take images of type object again and again; -1: until `stop_sequence` or `abort`."""
-        self.engine.check_idle()
+        await self._ready()
         self._stops.clear()
         self.is_guiding.publish(True)
         taken = 0
@@ -107,7 +109,7 @@ class CcdExposure(ExposureQuickLook):
     @operation(group="Exposure")
     async def test(self, run: Operation, seconds: Seconds = -1.0, open_shutter: bool = False) -> dict[str, Any]:
         """Take a test image, named test and overwritten each time; all settings stay."""
-        self.engine.check_idle()
+        await self._ready()
         self._check_seconds(seconds)
         name = "object" if open_shutter else "dark"
         wanted = None if seconds < 0.0 else seconds
@@ -121,7 +123,7 @@ class CcdExposure(ExposureQuickLook):
         self, run: Operation, seconds: Seconds = -1.0, image_type: TypeName = "", title: Title = ""
     ) -> None:
         """Prepare an exposure: lamps, headers, detector cleared; `integrate` follows, or `abort`."""
-        self.engine.check_idle()
+        await self._ready()
         await self.take_over(seconds, image_type, title)
         await self.reporting(run, self._begin(self.plan()))
 
@@ -251,6 +253,21 @@ class CcdExposure(ExposureQuickLook):
             await (tool.initialize_now() if what == "initialize" else tool.reset_now())
 
     # How it is done ------------------------------------------------------------------------------------------------
+
+    async def _ready(self) -> None:
+        """Wait until names and settings are those of before the start; nothing else may run.
+
+        Raises:
+            BusyError: an exposure is under way.
+            NotConnectedError: the settings did not come in time.
+        """
+        try:
+            async with asyncio.timeout(SETTINGS_SECONDS):
+                await self.restored.wait()
+        except TimeoutError:
+            text = f"{self.name} has just started: no memorized settings within {SETTINGS_SECONDS:g} s"
+            raise NotConnectedError(text) from None
+        self.engine.check_idle()
 
     def _check_seconds(self, seconds: float) -> None:
         if seconds > self.properties.longest:

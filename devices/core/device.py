@@ -101,6 +101,8 @@ class Device(Component):
         add_standard_commands(self)
         self.alarm_summary.publish("")
         self.reserved_by.publish("")
+        #: Set when memorized values have been applied or offered, after the first contact with the hardware.
+        self.restored = asyncio.Event()
         self.set_state(DeviceState.INIT, "not started")
 
     def build(self) -> None:
@@ -287,6 +289,7 @@ class Device(Component):
             elif live.setpoint is None or live.spec.datatype.to_json(live.setpoint.value) != value:
                 self.offers[name] = value
         self._publish_state()
+        self.restored.set()
 
     def _restore_settings(self) -> None:
         for name, value in self.memory.values.items():

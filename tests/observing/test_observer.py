@@ -82,9 +82,10 @@ def night(folder: Path, test: Callable[[Observatory], Awaitable[None]], **proper
 
 def test_a_script_moves_telescope_filter_and_focus_and_takes_its_images(tmp_path: Path) -> None:
     async def test(found: Observatory) -> None:
+        # A place that never sets: tests run at any time of the day.
         status = await found.observe(
-            ",M42,05:35:17.3,-05:23:28,B,object,0.02,2,,,,,",
-            ",M42,05:35:17.3,-05:23:28,V,object,0.01,,30,-12,,,",
+            ",NGC 188,00:47:27.5,+85:14:38,B,object,0.02,2,,,,,",
+            ",NGC 188,00:47:27.5,+85:14:38,V,object,0.01,,30,-12,,,",
             "steptel,,,,,,,,-7.5,,,,",
             "movefocus,,,,,,,,,,1250,,",
             "stepfocus,,,,,,,,,,-50,,",
@@ -97,10 +98,10 @@ def test_a_script_moves_telescope_filter_and_focus_and_takes_its_images(tmp_path
         assert status["result"]["rows"] == {"done": 9, "failed": 0, "skipped": 0}
         assert status["result"]["images"] == 6
         headers = [fits.getheader(path) for path in sorted((tmp_path / "data").glob("a.*.fits"))]
-        assert [each["OBJECT"] for each in headers] == ["M42", "M42", "M42", "object", "zero", "zero"]
+        assert [each["OBJECT"] for each in headers] == ["NGC 188", "NGC 188", "NGC 188", "object", "zero", "zero"]
         assert [each["IMAGETYP"] for each in headers] == ["object"] * 4 + ["zero"] * 2
         assert [each["FILTER"] for each in headers] == ["B", "B", "V", "V", "V", "V"]
-        assert headers[0]["RA"].startswith("05:35:17.3") and headers[0]["DEC"].startswith("-05:23:28")
+        assert headers[0]["RA"].startswith("00:47:27.5") and headers[0]["DEC"].startswith("+85:14:38")
         assert (headers[2]["RAOFFST"], headers[2]["DECOFFST"]) == (30.0, -12.0)
         # A step goes from where the telescope is.
         assert (headers[3]["RAOFFST"], headers[3]["DECOFFST"]) == (22.5, -12.0)
@@ -110,7 +111,7 @@ def test_a_script_moves_telescope_filter_and_focus_and_takes_its_images(tmp_path
         images = [line for line in lines if line["file"]]
         assert [Path(line["file"]).name for line in images] == [f"a.{number:04d}.fits" for number in range(1, 7)]
         assert [(line["row"], line["image"]) for line in images][:3] == [("1", "1"), ("1", "2"), ("2", "1")]
-        assert images[0]["right_ascension"] == "05:35:17.3" and images[0]["declination"] == "-05:23:28"
+        assert images[0]["right_ascension"] == "00:47:27.5" and images[0]["declination"] == "+85:14:38"
         assert [line["problem"] for line in lines if line["command"] == "comment"] == ["now, the biases"]
         assert found.observer.unfinished.value == ""
 
