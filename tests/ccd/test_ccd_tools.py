@@ -36,6 +36,33 @@ class Shelf:
         self.values.update(values)
 
 
+def test_no_image_is_taken_under_the_default_name_before_the_memorized_one_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that goes on after a crash exposes as soon as the server is there."""
+    shelf = Shelf()
+    shelf.values = {"image_root": '"night."', "image_number": "7"}
+
+    async def work() -> None:
+        read = asyncio.Event()
+        restore = CcdExposure.restore
+
+        async def late(exposure: CcdExposure) -> None:
+            await read.wait()
+            await restore(exposure)
+
+        monkeypatch.setattr(CcdExposure, "restore", late)
+        async with camera(tmp_path / "data", store=shelf) as found:
+            operation = str(await found.exposure.run("expose", {"seconds": 0.0}))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(found.exposure.operations.result(operation), 0.3)
+            read.set()
+            taken = await found.exposure.operations.result(operation)
+            assert taken["file"].endswith("data/night.0007.fits")
+
+    asyncio.run(work())
+
+
 def test_numbers_and_settings_go_on_after_a_restart(tmp_path: Path) -> None:
     shelf = Shelf()
     night = tmp_path / "data" / "night"
