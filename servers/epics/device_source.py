@@ -291,8 +291,9 @@ class DeviceSource:
             self._on_error(attribute, event.errors[0])
             return
         self._counters.events += 1
-        self._flow.arrived()
         self._losses.count()
+        if attribute.is_subscribed:
+            self._flow.arrived(time.monotonic())
         self._readings.show_event(attribute, event.attr_value)
         if not attribute.is_subscribed:
             # Tango reads the first one in a thread of its own, beside the one that brings the next: it may be late.

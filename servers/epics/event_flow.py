@@ -6,22 +6,23 @@ hangs (20 s were seen). Nobody is told, and the values of all devices grow old m
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Hashable
 from typing import Final
 
 SILENCE_S: Final = 1.5  # without any event, where some came all the time
 LONGEST_S: Final = 60.0  # then nothing has to be said
-LIVELY: Final = 5, 10.0  # events within s: the mirror's own heartbeat and up-time alone are twice as many
+SPACING_S: Final = 0.8  # a burst counts once
+LIVELY: Final = 5, 10.0  # bursts or single events within s: the mirror's own heartbeat is one a second
 
 
 class EventFlow:
-    """Hears of each subscription and each event of a process; in any thread."""
+    """Hears of each subscription and each event of a process; in any thread. Times are s of the monotonic clock."""
 
     def __init__(self) -> None:
         self._expected: set[Hashable] = set()
         self._arrivals: deque[float] = deque(maxlen=LIVELY[0])
+        self._last = 0.0
 
     def expect(self, subscription: Hashable) -> None:
         """A subscription was asked for; its first event is the answer."""
@@ -31,19 +32,17 @@ class EventFlow:
         """It was answered, or is wanted no more."""
         self._expected.discard(subscription)
 
-    def arrived(self) -> None:
-        """An event came."""
-        self._arrivals.append(time.monotonic())
+    def arrived(self, now: float) -> None:
+        """An event came that was no answer to a subscription."""
+        self._last = now
+        if not self._arrivals or now - self._arrivals[-1] > SPACING_S:
+            self._arrivals.append(now)
 
     def is_held_up(self, now: float) -> bool:
-        """Whether events may be on their way for longer than usual.
-
-        Args:
-            now: s of the monotonic clock.
-        """
+        """Whether events may be on their way for longer than usual."""
         if self._expected:
             return True
         arrivals = self._arrivals
         if len(arrivals) < LIVELY[0] or arrivals[-1] - arrivals[0] > LIVELY[1]:
             return False
-        return SILENCE_S < now - arrivals[-1] < LONGEST_S
+        return SILENCE_S < now - self._last < LONGEST_S

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from servers.epics import event_flow
 from servers.epics.configuration import MirroredDevice
 from servers.epics.event_flow import EventFlow
 from servers.epics.mirror import Mirror
@@ -32,18 +31,20 @@ def test_events_are_held_up_until_every_subscription_was_answered() -> None:
 
 @pytest.mark.parametrize(("silence", "is_held_up"), [(1.0, False), (2.0, True), (50.0, True), (70.0, False)])
 def test_silence_is_a_sign_where_events_came_all_the_time(silence: float, is_held_up: bool) -> None:
+    assert after([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]).is_held_up(5.0 + silence) is is_held_up
+
+
+@pytest.mark.parametrize("times", [[60.0 * each for each in range(6)], [0.01 * each for each in range(100)]])
+def test_silence_is_no_sign_where_events_are_rare_nor_after_a_burst(times: list[float]) -> None:
+    assert not after(times).is_held_up(times[-1] + 2.0)
+
+
+def after(times: list[float]) -> EventFlow:
+    """A flow that has heard of events at these times, s."""
     flow = EventFlow()
-    for _ in range(5):
-        flow.arrived()
-    assert flow.is_held_up(time.monotonic() + silence) is is_held_up
-
-
-def test_silence_is_no_sign_where_events_are_rare(monkeypatch: pytest.MonkeyPatch) -> None:
-    flow, begun = EventFlow(), time.monotonic()
-    for minutes in range(6):
-        monkeypatch.setattr(event_flow.time, "monotonic", lambda minutes=minutes: begun + 60.0 * minutes)
-        flow.arrived()
-    assert not flow.is_held_up(begun + 302.0)
+    for now in times:
+        flow.arrived(now)
+    return flow
 
 
 @pytest.fixture
