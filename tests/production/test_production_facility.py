@@ -51,6 +51,15 @@ class Site:
         victim.kill()
         victim.wait(5.0)
         wait_until(lambda: self.facility.child(*words), 10.0, f"{words} is back")
+        if words[0] == "serve":
+            wait_until(self.is_mirrored, 30.0, "the mirror has it again: without a database it would not find it")
+
+    def is_mirrored(self) -> bool:
+        """Whether the CryoCon answers, and the mirror follows it."""
+        tango.DeviceProxy(f"tango://{self.tango_host}/{DEVICE}").state()
+        mirror = tango.DeviceProxy(f"tango://{self.tango_host}/mirror/epics/1")
+        found = zip(mirror.device_names, mirror.device_problems, strict=True)
+        return any(name.endswith(DEVICE) and not problem for name, problem in found)
 
     def diptych(self, *words: str) -> str:
         done = self.facility.run("diptych", *words)
