@@ -297,7 +297,9 @@ class TangoDevice(tango.server.Device):  # type: ignore[misc]  # PyTango's serve
 
     def _working(self) -> Device:
         if self.model is None:
-            raise dev_failed(ConfigurationError(self.get_name(), [self._trouble]), self.get_name())
+            name = self.get_name()
+            wrong = ConfigurationError(name, [self._trouble]) if self._trouble else None
+            raise dev_failed(wrong or NotConnectedError(f"{name} is being started or stopped"), name)
         return self.model
 
     def _through_loop(self, work: Any, what: str) -> Any:
