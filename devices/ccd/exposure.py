@@ -155,7 +155,7 @@ class CcdExposure(ExposureQuickLook):
         focuser: Focuser = Focuser.INSTRUMENT,
     ) -> dict[str, Any]:
         """Take one image with several exposures at different focus, shifted by rows; the last one by twice as many."""
-        self.engine.check_idle()
+        await self._ready()
         self._check_seconds(seconds)
         wanted = None if seconds < 0.0 else seconds
         plan = self.plan(seconds=wanted, name="object", title="focus run", keeps_lamps=False)
@@ -255,7 +255,7 @@ class CcdExposure(ExposureQuickLook):
     # How it is done ------------------------------------------------------------------------------------------------
 
     async def _ready(self) -> None:
-        """Wait until names and settings are those of before the start; nothing else may run.
+        """Wait until names and settings are those of before the start, then refuse what another exposure forbids.
 
         Raises:
             BusyError: an exposure is under way.

@@ -25,6 +25,7 @@ from devices.core.errors import (
     RefusedError,
     reason,
 )
+from devices.core.operation_error import operation_error
 from servers.epics import names
 from servers.epics.alarm import GOOD, Alarm
 from servers.epics.arguments import Arguments, Prepared, result_record
@@ -285,11 +286,6 @@ class CommandSource:
 
 
 def _error_from(text: str) -> DiptychError:
-    """The error of a text ``ClassName: what``, as operations report theirs."""
-    from devices.core import errors
-
-    name, _, rest = text.partition(": ")
-    ours = getattr(errors, name, None)
-    if rest and isinstance(ours, type) and issubclass(ours, DiptychError) and ours is not errors.ConfigurationError:
-        return ours(rest)
-    return RefusedError(text)
+    """The error of a text ``ClassName: what``, as operations report theirs; a refusal where the class is not ours."""
+    error = operation_error(text)
+    return RefusedError(text) if type(error) is DiptychError else error
