@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from servers.garbage import collect_apart
 from servers.log.formatter import log_to_stderr
 from servers.memory import keep_large_blocks
 from servers.neighbours.all_neighbours import AllNeighbours
+from servers.standstill import Standstill
 from servers.tango_server.event_copies import copy_large_events
 from servers.tango_server.loop_thread import LoopThread
 from servers.tango_server.pusher import Pusher
@@ -44,8 +44,7 @@ from servers.tango_server.tango_log import forward_logs
 
 log = logging.getLogger("diptych.host")
 
-#: A process whose interpreter stands still for so many seconds writes all its stacks and ends, to be started again.
-STANDSTILL = 20.0
+TURN = 0.05  # s between two looks of the main thread whether the end has come
 #: How often new listening sockets are looked for, s.
 SOCKET_SCAN = 0.5
 COMPARED_AT = (2, 20)  # so many scans after the subscriptions, configurations are read once more
@@ -96,7 +95,7 @@ class Host:
         self.pusher = Pusher()
         self.neighbours = AllNeighbours(self._reachable, self._pvs)
         self._stop = threading.Event()
-        self._armed = 0.0
+        self._standstill = Standstill(TURN)
         self._watcher = threading.Thread(target=self._watch_configuration, name="configuration", daemon=True)
 
     def _pvs(self) -> Neighbours:
@@ -244,13 +243,10 @@ class Host:
                 device.start_model()
             self._watcher.start()
             log.info("%s serves %s", self.server, ", ".join(device.get_name() for device in devices))
-        if time.monotonic() - self._armed > 1.0:
-            self._armed = time.monotonic()
-            # A thread of C, which needs no interpreter lock: the last help for a process that stands still.
-            faulthandler.dump_traceback_later(STANDSTILL, exit=True)
-        if not self._stop.wait(0.05):
+        self._standstill.turn()
+        if not self._stop.wait(TURN):
             return False
-        faulthandler.cancel_dump_traceback_later()
+        self._standstill.end()
         # First, and not when Tango deletes the devices: without its database that takes seconds, in which a mirror
         # would show what nobody measures any more.
         for device in self._devices():

@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 NO_EVENTS = {"API_AttributePollingNotStarted", "API_EventPropertiesNotSet"}
 LOSSES = {"API_EventTimeout", "API_MissedEvents"}
+#: Of a server's process, s: Tango itself makes its subscriptions anew after 10.
+SHORT_SILENCE = 8.0
 OPERATION_ATTRIBUTES = {"operation", "operation_id", "progress", "operation_error"}
 
 
@@ -88,12 +90,13 @@ class DeviceSource:
         self._counters, self._losses, self._flow = counters, losses, flow
         self._subscriptions = Subscriptions(self._on_change, self._adopt_configuration, self.look_again, flow)
         self._comparisons = Comparisons()
-        self._readings = Readings(self)
+        self._readings = Readings(self, flow)
         self._notes: tuple[str, ...] = ()
         self._is_outdated = False
         self.reservation = Reservation(name)
         self.lanes = Lanes(name)
         self.follower = Follower(self, self._adopt_operation)
+        self._process, self._lost_at = "", 0.0  # whose events come, and when it was lost last
         self._life = threading.Lock()  # held by whoever connects, reads or closes
         self._closed = False
 
@@ -113,26 +116,45 @@ class DeviceSource:
         self.wanted = wanted
         self.look_again()
 
-    def connect(self) -> None:
+    def connect(self, process: str = "") -> None:
         """Read what the device has, make or keep its records, subscribe. In the upkeep thread.
 
+        After a short silence of the same process the subscriptions are as they were, and only the values are read.
+
+        Args:
+            process: tells the server's process from the next one; "" not known.
         Raises:
             tango.DevFailed: the device does not answer.
             DiptychError: it cannot be mirrored.
         """
         with self._life:
-            if not self._closed:
+            if self._closed:
+                return
+            was_silent_s = time.monotonic() - self._lost_at
+            if process and process == self._process and was_silent_s < SHORT_SILENCE:
+                self._resume()
+            else:
+                self._process = ""
                 self._connect()
+                self._process = process
+
+    def failed(self, reason: str) -> None:
+        """The device itself cannot be mirrored: as ``lost``, and it is to be connected anew."""
+        self._process = ""
+        self.lost(reason)
 
     def lost(self, reason: str) -> None:
         """The server is gone or does not answer: everything is INVALID/LINK. Returns at once; in any thread."""
         with self._readings.publishing:
+            if self.linked:
+                self._lost_at = time.monotonic()
             self.linked, self._problem = False, reason
             self.records.mark(Alarm(Severity.INVALID, Status.LINK, reason))
 
     def leave(self) -> None:
         """End the subscriptions of a device that was lost."""
         with self._life:
+            self._process = ""
             self._subscriptions.end()
 
     def compare_all(self) -> None:
@@ -167,6 +189,7 @@ class DeviceSource:
         self.retire()
         with self._life:
             self._subscriptions.end()
+        self._flow.left(self.name)
         self.lanes.close()
         self.follower.join()
 
@@ -199,7 +222,19 @@ class DeviceSource:
         self.linked, self._problem = True, ""
         self._subscriptions.begin(self.proxy, attributes)
         # Tango completes the subscriptions one by one, 2.5 ms each (measured); the values are wanted now.
-        self._readings.read([attribute for attribute in attributes if attribute.spec.rank < 2])
+        self._begin()
+
+    def _resume(self) -> None:
+        """The server was only slow: its events come as before, and some may have been lost."""
+        self.linked, self._problem = True, ""
+        self._is_outdated = True  # it may have told of that meanwhile
+        self._begin()
+        self._comparisons.want_all()
+        self.wake()
+
+    def _begin(self) -> None:
+        """Take the values as they are, and what runs in the device."""
+        self._readings.read([each for each in self.records.attributes.values() if each.spec.rank < 2])
         for command in self.records.commands.values():
             command.connected()
         self.follower.poke()
@@ -249,7 +284,7 @@ class DeviceSource:
             attribute.verify = False
         self._counters.compared += len(doubted)
         self._readings.read(doubted)
-        self._readings.read_due(attributes, now, all_scalars=self._flow.is_held_up(now))
+        self._readings.read_due(attributes, now)
 
     def _new_attribute(self, spec: AttributeSpec, prefix: str) -> AttributeSource:
         return AttributeSource(spec, prefix, self._put_handler)

@@ -42,6 +42,7 @@ class ServerLink(threading.Thread):
 
     Attributes:
         losses: how often it was lost; a restart between two pings counts.
+        process: tells the process that answered last from the next; "" where it does not say.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class ServerLink(threading.Thread):
         self._started_at: float | None = None
         self._counted = 0
         self._failures = 0
-        self._process = ""
+        self.process = ""
         self._had_events = False
 
     def run(self) -> None:
@@ -109,7 +110,7 @@ class ServerLink(threading.Thread):
         with self._lock:
             self._failures = 0
             was_up, self.is_up, self.reason = self.is_up, True, ""
-            restarted, self._process = was_up and process != self._process, process
+            restarted, self.process = was_up and process != self.process, process
             self.losses += restarted
         if restarted and not self._stopping.is_set():
             log.warning("server %s was restarted", self.server)

@@ -10,9 +10,8 @@ import math
 import threading
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
-from urllib.parse import urlsplit
 
 import psutil
 import tango
@@ -30,7 +29,9 @@ from servers.epics.gate import Gate
 from servers.epics.image_process import ImageProcess
 from servers.epics.lease import Lease
 from servers.epics.linkwatch import LinkWatch
-from servers.epics.names import Clash, NameBook
+from servers.epics.location import full_name, server_of
+from servers.epics.names import Clash
+from servers.epics.pv_list import PvEntry, PvList
 from servers.epics.pva import PvAccess
 from servers.epics.records import Record
 from servers.epics.share import Share
@@ -43,35 +44,6 @@ log = logging.getLogger(__name__)
 
 STOP_TIMEOUT = 4.0  # s
 FIND_PERIOD = 1.0  # s between two questions to a database that does not answer
-
-
-@dataclass(frozen=True)
-class PvEntry:
-    """One line of the list of PVs.
-
-    Attributes:
-        part: the attribute, or the command with ``()``.
-        kind: element type, as a device description spells it; ``rank`` 0 scalar, 1 array, 2 image.
-        level: who may write, ``operator`` or ``expert``.
-        is_dangerous: a put runs what a person is to be asked about before.
-        reads_only: a put runs something that changes nothing.
-        period: s, the longest silence that the device promises; None when it speaks on change only.
-        unit: whole, other than on Channel Access.
-        labels: of an enumeration, all of them.
-    """
-
-    name: str
-    device: str
-    part: str
-    kind: str
-    rank: int
-    is_writable: bool
-    level: str
-    is_dangerous: bool
-    reads_only: bool
-    period: float | None
-    unit: str
-    labels: tuple[str, ...]
 
 
 class Mirror:
@@ -90,9 +62,10 @@ class Mirror:
         self.gate = Gate(self.access, self.audit)
         self.doors = Doors(self._open_up, self._shut)
         self.lease = self._lease()
+        self._pvs = PvList()
         self.ca = ChannelAccess(
             self.gate,
-            lambda name: self._records.get(name),
+            self._pvs.get,
             elsewhere=lambda name: (self.images.find(name), self.images.report.ca_port),
             bind=config.bind,
             port=config.ca_port,
@@ -110,12 +83,7 @@ class Mirror:
         )
         self.counters = Counters()
         self._flow = EventFlow()
-        self._records: dict[str, Record] = {}
-        self._owners: dict[str, dict[str, str]] = {}
-        self._losers: dict[str, dict[tuple[str, str], Record]] = {}  # who else wants a name that is taken
-        self._book = NameBook()
-        self.images = ImageProcess(config, self._book, self.audit)
-        self._lock = threading.Lock()
+        self.images = ImageProcess(config, self._pvs.book, self.audit)
         self._watch = LinkWatch()
         self._upkeeps: dict[str, ServerUpkeep] = {}
         self._devices: dict[str, DeviceSource] = {}  # by name as configured, in lower case
@@ -207,34 +175,12 @@ class Mirror:
 
     def list_pvs(self) -> list[PvEntry]:
         """All PVs that are served now, by name."""
-        if not self.doors.is_open:
-            return []
-        with self._lock:
-            owner = {pv: (device, part) for device, pvs in self._owners.items() for pv, part in pvs.items()}
-            records = {record: owner[name] for name, record in self._records.items()}
-        records |= self.images.served_records()
-        return [
-            PvEntry(
-                record.name,
-                *where,
-                record.kind.value,
-                record.rank,
-                record.handler is not None,
-                record.level,
-                record.is_dangerous,
-                record.reads_only,
-                record.period,
-                record.facts.unit,
-                record.facts.labels,
-            )
-            for record, where in sorted(records.items(), key=lambda each: each[0].name)
-        ]
+        return self._pvs.entries(self.images.served_records()) if self.doors.is_open else []
 
     @property
     def served(self) -> frozenset[str]:
         """The names of all PVs that this process serves now."""
-        with self._lock:
-            return frozenset(self._records)
+        return self._pvs.names
 
     @property
     def notes(self) -> list[str]:
@@ -244,7 +190,7 @@ class Mirror:
     @property
     def clashes(self) -> tuple[Clash, ...]:
         """PV names that two things want."""
-        return self._book.clashes
+        return self._pvs.book.clashes
 
     def statistics(self) -> dict[str, Any]:
         """Counters since the start, and how each server and device is (an empty text is well)."""
@@ -258,7 +204,7 @@ class Mirror:
             "uptime_s": time.monotonic() - self._started if self._started else 0.0,
             "cpu_s": time.process_time(),
             "memory_bytes": psutil.Process().memory_info().rss,
-            "pvs": len(self._records),
+            "pvs": len(self._pvs),
             "clashes": len(self.clashes),
             "ca_clients": len(self.ca.circuits),
             "ca_updates": self.ca.updates,
@@ -287,41 +233,22 @@ class Mirror:
         for record in records:
             if record.name in self.config.withheld:
                 continue
-            with self._lock:
-                if self._records.get(record.name) is record:
-                    continue
-                clash = self._book.claim(record.name, f"{device} {part}")
-                if clash is None:
-                    self._records[record.name] = record
-                    self._owners.setdefault(device, {})[record.name] = part
-                else:
-                    self._losers.setdefault(record.name, {})[device, part] = record
-            if clash is None:
+            outcome = self._pvs.add(device, part, record)
+            if outcome is True:
                 self.pva.add(record)
-            else:
-                log.warning("%s", clash)
+            elif outcome:
+                log.warning("%s", outcome)
 
     def unregister(self, device: str, parts: Collection[str]) -> None:
         """Serve nothing of these attributes and commands any more; their clients are disconnected and search again.
 
         A name that somebody else wants, too, is that one's then.
         """
-        heirs: list[tuple[str, str, Record]] = []
-        with self._lock:
-            owned = self._owners.get(device, {})
-            names = [pv for pv, part in owned.items() if part in parts]
-            for name in names:
-                del self._records[name], owned[name]
-            self._book.release({f"{device} {part}" for part in parts})
-            for name, losers in list(self._losers.items()):
-                for part in parts:
-                    losers.pop((device, part), None)
-                if name in names or not losers:
-                    heirs += [(*loser, record) for loser, record in self._losers.pop(name).items()]
+        names, heirs = self._pvs.remove(device, parts)
         self.ca.remove(names)
         self.pva.remove(names)
-        for heir, part, record in heirs:
-            self.register(heir, part, [record])
+        for heir in heirs:
+            self.register(heir.device, heir.part, [heir.record])
 
     def _lease(self) -> Lease | None:
         config = self.config
@@ -330,7 +257,7 @@ class Mirror:
         return Lease(
             config.lease,
             config.lease_holder,
-            [_full_name(voter, config.tango_host) for voter in config.lease_voters],
+            [full_name(voter, config.tango_host) for voter in config.lease_voters],
             config.lease_seconds,
             extend=self.doors.extend,
             has_ended=self.doors.are_shut,
@@ -349,11 +276,7 @@ class Mirror:
 
     def _withhold(self, names: frozenset[str]) -> None:
         """Serve some names no more; another process has them."""
-        with self._lock:
-            held = [name for name in names if self._records.pop(name, None) is not None]
-            for owned in self._owners.values():
-                for name in held:
-                    owned.pop(name, None)
+        held = self._pvs.withhold(names)
         self.ca.remove(held)
         self.pva.remove(held)
 
@@ -377,8 +300,8 @@ class Mirror:
             self._find_now.clear()
             for device in self._sought:
                 try:
-                    name = _full_name(device.name, self.config.tango_host)
-                    server, admin = _server_of(name)
+                    name = full_name(device.name, self.config.tango_host)
+                    server, admin = server_of(name)
                 except tango.DevFailed as failed:
                     log.debug("%s: %s", device.name, failure(failed))
                     continue
@@ -410,24 +333,3 @@ class Mirror:
                 if not upkeep.devices:
                     upkeep.stop()
                     del self._upkeeps[server]
-
-
-def _full_name(name: str, tango_host: str) -> str:
-    return name if "://" in name or not tango_host else f"tango://{tango_host}/{name}"
-
-
-def _server_of(name: str) -> tuple[str, str]:
-    """What tells the servers of two devices apart, and the full name of the admin device.
-
-    Without a database these are the endpoint and ""; otherwise the database knows.
-
-    Raises:
-        tango.DevFailed: the database does not answer or does not know the device.
-    """
-    parts = urlsplit(name)
-    if "dbase=no" in parts.fragment:
-        return parts.netloc, ""
-    database = tango.Database(parts.hostname, parts.port) if parts.netloc else tango.Database()
-    server = database.get_device_info(parts.path.lstrip("/")).ds_full_name
-    host = f"{database.get_db_host()}:{database.get_db_port()}"
-    return f"{host}/{server}", f"tango://{host}/dserver/{server}"

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import tango
 
 from servers.epics.attribute_source import AttributeSource
+from servers.epics.event_flow import EventFlow
 from servers.epics.failure_log import FailureLog
 from servers.epics.timetable import Timetable
 from servers.tango_server.failures import failure
@@ -40,8 +41,8 @@ class Readings:
             device is lost.
     """
 
-    def __init__(self, device: Device) -> None:
-        self._device = device
+    def __init__(self, device: Device, flow: EventFlow) -> None:
+        self._device, self._flow = device, flow
         self.publishing = threading.Lock()
         self._failures = FailureLog(device.name)
         self._unreachable_since: float | None = None
@@ -74,16 +75,16 @@ class Readings:
                     self._show(attribute, answer)
         self.fail(failures)
 
-    def read_due(self, attributes: Iterable[AttributeSource], now: float, *, all_scalars: bool = False) -> None:
-        """Read what is polled and due, in one call.
-
-        Args:
-            all_scalars: ask for all that are no arrays as if they were polled.
-        """
-        if due := self.timetable.to_read(attributes, now, all_scalars=all_scalars):
-            begun = time.monotonic()
+    def read_due(self, attributes: Iterable[AttributeSource], now: float) -> None:
+        """Read what is polled and due, in one call; while events are held up, what comes by them, too."""
+        are_held_up = self._flow.is_held_up(now)
+        if due := self.timetable.to_read(attributes, now, are_held_up=are_held_up):
+            begun, used = time.monotonic(), time.thread_time()
             self.read(due)
-            self.timetable.rest(time.monotonic() - begun)
+            took = time.monotonic() - begun
+            self.timetable.rest(took)
+            if are_held_up:
+                self.timetable.pause(max(took, self._flow.asked(self._device.name, time.thread_time() - used)))
 
     def show_event(self, attribute: AttributeSource, answer: Any) -> None:
         """Take what an event brought."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from servers.epics.alarm import Quality
 from servers.epics.attribute_source import AttributeSource
+from servers.epics.event_flow import ASK_PERIOD_S
 
 
 class Timetable:
@@ -18,7 +19,7 @@ class Timetable:
     def __init__(self) -> None:
         self._period = 1.0
         self._phase = random.random()  # noqa: S311
-        self._next_read = self._rests_until = 0.0
+        self._next_read = self._asks_from = 0.0
         self._paced: list[AttributeSource] = []
 
     def begin(self, attributes: Iterable[AttributeSource], period: float) -> None:
@@ -33,32 +34,40 @@ class Timetable:
             if attribute.period is not None:
                 self._paced.append(attribute)
         self._next_read = 0.0
+        self.pause(ASK_PERIOD_S)  # who begins has just read everything
 
     def look_again(self) -> None:
         """An attribute turned out to be polled."""
         self._next_read = 0.0
 
     def to_read(
-        self, attributes: Iterable[AttributeSource], now: float, *, all_scalars: bool = False
+        self, attributes: Iterable[AttributeSource], now: float, *, are_held_up: bool = False
     ) -> list[AttributeSource]:
         """What is to be read at this time.
 
         Args:
-            all_scalars: whether all that are no arrays are polled.
+            are_held_up: events are; so all that are no arrays are asked for, not more often than ``pause`` said.
         """
-        if now < (self._rests_until if all_scalars else self._next_read):
+        asks = are_held_up and now >= self._asks_from
+        if now < self._next_read and not asks:
             return []
-        polled = [each for each in attributes if each.is_polled or (all_scalars and each.spec.rank == 0)]
-        due = [attribute for attribute in polled if attribute.next_time <= now]
+        polled = [each for each in attributes if each.is_polled or (are_held_up and each.spec.rank == 0)]
+        asked = [each for each in polled if asks or not (are_held_up and each.has_events)]
+        due = [attribute for attribute in asked if attribute.next_time <= now]
         for attribute in due:
             attribute.next_time = self._after(now, attribute.period or self._period)
-        self._next_read = min((attribute.next_time for attribute in polled), default=math.inf)
+        self._next_read = min((attribute.next_time for attribute in asked), default=math.inf)
+        if len(asked) < len(polled):
+            self._next_read = min(self._next_read, self._asks_from)
         return due
 
     def rest(self, took: float) -> None:
         """The last read took so long, s: a device is asked for half of its time at most."""
-        self._rests_until = time.monotonic() + took
-        self._next_read = max(self._next_read, self._rests_until)
+        self._next_read = max(self._next_read, time.monotonic() + took)
+
+    def pause(self, seconds: float) -> None:
+        """Ask for nothing that comes by events for so long."""
+        self._asks_from = time.monotonic() + seconds
 
     def hold(self, attribute: AttributeSource, answer: Any, is_event: bool) -> bool:
         """Keep a value until its time has come; True when somebody has to look after it. In any thread."""

@@ -14,7 +14,7 @@ import tango
 
 from devices.core.errors import DiptychError, NotConnectedError
 from servers.epics.device_source import DeviceSource
-from servers.epics.event_flow import EventFlow
+from servers.epics.event_flow import ASK_PERIOD_S, EventFlow
 from servers.epics.linkwatch import LinkWatch, ServerLink
 from servers.epics.losswatch import LossWatch
 from servers.tango_server.failures import failure
@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 
 RETRY_PERIOD = 1.0  # s between two tries to connect a device whose server answers
 IDLE_PERIOD = 5.0  # s
-HELD_UP_PERIOD = 1.0  # s between two reads while events are held up
 REPEAT_PERIOD = 3600.0  # s; the same trouble with a device is logged again after this
 
 
@@ -78,7 +77,7 @@ class DeviceUpkeep(threading.Thread):
         return min(now + IDLE_PERIOD, self.device.next_due()) if self.device.linked else now + RETRY_PERIOD
 
     def _lose(self, reason: str) -> None:
-        self.device.lost(reason)
+        self.device.failed(reason)
         now = time.monotonic()
         if self._said != reason or now - self._said_at > REPEAT_PERIOD:
             self._said, self._said_at = reason, now
@@ -86,9 +85,9 @@ class DeviceUpkeep(threading.Thread):
 
     def _connect(self) -> None:
         losses = self._link.losses
-        self.device.connect()
+        self.device.connect(self._link.process)
         if not self._link.is_up or self._link.losses != losses:  # lost while it was being connected
-            self.device.lost(self._link.reason or "the server was restarted")
+            self.device.lost(self._link.reason or "the server did not answer for a moment")
         elif self.device.linked:
             log.info("%s is mirrored", self.device.name)
 
@@ -133,7 +132,7 @@ class ServerUpkeep:
             for device in self.devices:
                 device.compare_all()
         if now >= self._next_read and self._flow.is_held_up(now):
-            self._next_read = now + HELD_UP_PERIOD
+            self._next_read = now + ASK_PERIOD_S
             self._wake()
 
     def add(self, device: DeviceSource) -> None:

@@ -39,6 +39,17 @@ def test_silence_is_no_sign_where_events_are_rare_nor_after_a_burst(times: list[
     assert not after(times).is_held_up(times[-1] + 2.0)
 
 
+def test_all_devices_together_are_asked_for_a_fifth_of_a_core() -> None:
+    flow = EventFlow()
+    assert flow.asked("cryocon", 0.004) == 1.0  # s until it is asked again
+    pauses = [flow.asked(f"psu {number}", 0.002) for number in range(500)]
+    assert pauses[-1] == pytest.approx((0.004 + 500 * 0.002) / 0.2)
+    assert pauses[-1] < 5.1, "10 000 PVs keep what is promised of the age of values"
+    for number in range(500):
+        flow.left(f"psu {number}")
+    assert flow.asked("cryocon", 0.004) == 1.0
+
+
 def after(times: list[float]) -> EventFlow:
     """A flow that has heard of events at these times, s."""
     flow = EventFlow()

@@ -65,14 +65,14 @@ def test_events_come_again_after_their_connection_broke(
         assert _cut(port) == 1
         until(lambda: "the connection for events was lost" in caplog.text, "the loss is seen", 20.0)
         until(lambda: comes(93.75), "events come again, which Tango alone never manages", 20.0)
-        until(lambda: mirrored._records["PLAIN1:Temperature"].reading.value == 93.75, "the value is shown")
+        until(lambda: mirrored._pvs._records["PLAIN1:Temperature"].reading.value == 93.75, "the value is shown")
 
 
 def test_an_event_reaches_the_mirror_without_a_detour_through_pytango(server: TangoServer) -> None:
     # PyTango wraps a callback anew at every event: 40 us. If this fails with a new PyTango, see _call_directly.
     with mirror(config_for(server)) as mirrored:
         stacks: list[list[str]] = []
-        mirrored._records["PLAIN1:Temperature"].listen(
+        mirrored._pvs._records["PLAIN1:Temperature"].listen(
             lambda: stacks.append([frame.filename for frame in traceback.extract_stack()])
         )
         plain = server.proxy(server.plain)

@@ -71,10 +71,15 @@ def test_a_killed_server_is_noticed_and_good_again_after_its_restart(server: Tan
 def test_a_server_that_hangs_is_noticed_and_good_again_when_it_goes_on(server: TangoServer) -> None:
     with mirror(config_for(server)) as mirrored, RawClient(mirrored.ca.port) as client:
         alarm = _alarm_of(client, "PLAIN1:Temperature")
+        subscriptions = mirrored._devices[server.name(server.plain).lower()]._subscriptions
+        begun = subscriptions._generation
         server.hang(hanging=True)
         until(lambda: alarm() == LINK, "INVALID/LINK", 3.0)
         server.hang(hanging=False)
         until(lambda: alarm() == GOOD, "good again", 3.0)
+        assert subscriptions._generation == begun, "after a short silence the events come as before"
+        server.proxy(server.plain).Publish('{"value": 61.5}')
+        until(lambda: client.read("PLAIN1:Temperature").data[0] == 61.5, "and do", 1.0)
         server.proxy(server.plain).Publish('{"value": 99.0}')
         until(lambda: client.read("PLAIN1:Temperature").data[0] == 99.0, "events flow again", 2.0)
 

@@ -241,8 +241,8 @@ def test_spectra_images_and_texts_arrive_whole(channels: RawClient, pva: Context
 
 
 def test_expert_attributes_and_commands_are_told_from_operator_ones(mirrored: Mirror) -> None:
-    assert mirrored._records["ALL1:Fail"].level == "expert"
-    assert mirrored._records["ALL1:Add"].level == "operator"
+    assert mirrored._pvs._records["ALL1:Fail"].level == "expert"
+    assert mirrored._pvs._records["ALL1:Add"].level == "operator"
 
 
 def test_the_last_of_many_values_arrives(channels: RawClient, pva: Context) -> None:

@@ -16,9 +16,15 @@ from servers.epics.failure_log import FailureLog
 from servers.epics.timetable import Timetable
 
 
-def _attribute(period: float | None = None, *, is_polled: bool = True) -> Any:
+def _attribute(period: float | None = None, *, is_polled: bool = True, rank: int = 0) -> Any:
     return SimpleNamespace(
-        period=period, is_polled=is_polled, next_time=0.0, held=deque(maxlen=1), quality=Quality.VALID
+        period=period,
+        is_polled=is_polled,
+        has_events=not is_polled,
+        spec=SimpleNamespace(rank=rank),
+        next_time=0.0,
+        held=deque(maxlen=1),
+        quality=Quality.VALID,
     )
 
 
@@ -45,6 +51,19 @@ def test_a_device_that_answers_slowly_is_asked_for_half_of_the_time() -> None:
     assert timetable.to_read([attribute], now + 2.9) == []
     assert now + 3.0 <= timetable.next_due() < time.monotonic() + 3.0
     assert timetable.to_read([attribute], now + 3.5) == [attribute]
+
+
+def test_what_comes_by_events_is_asked_for_while_they_are_held_up_but_not_before_the_pause_is_over() -> None:
+    timetable, now = Timetable(), time.monotonic()
+    polled, pushed, image = _attribute(), _attribute(is_polled=False), _attribute(is_polled=False, rank=2)
+    everything = [polled, pushed, image]
+    timetable.begin(everything, 1.0)
+    timetable.pause(4.0)
+    assert timetable.to_read(everything, now, are_held_up=True) == [polled]
+    assert now < timetable.next_due() <= now + 1.0
+    assert timetable.to_read(everything, now + 2.0, are_held_up=True) == [polled]
+    assert timetable.to_read(everything, now + 4.1, are_held_up=True) == [polled, pushed]
+    assert timetable.to_read(everything, now + 6.0) == [polled]
 
 
 def test_the_newest_value_is_held_and_never_lost() -> None:
