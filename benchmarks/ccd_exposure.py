@@ -17,7 +17,6 @@ import json
 import multiprocessing
 import os
 import re
-import resource
 import socket
 import statistics
 import subprocess
@@ -38,6 +37,7 @@ from devices.ccd.archon_link import ArchonLink
 from devices.core import Device
 from devices.core.peers import Peers
 from devices.simulators.archon import run as simulate
+from tests.support.peak import Peak
 
 ROUNDS = 5
 ACF = Path(__file__).parents[1] / "dbconfig" / "ccd" / "archon.acf"
@@ -188,12 +188,12 @@ async def _serve(orders: Connection, port: int, detector: tuple[int, int, int], 
         await exposure.run("set_roi", {"row_bin": 64})
         await _exposed(exposure)
         await exposure.run("roi_reset")
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = Peak()
         while True:
             what = await asyncio.to_thread(orders.recv)
             try:
                 if what == "peak":
-                    orders.send(1024.0 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+                    orders.send(float(peak.grown))
                     continue
                 await exposure.put("image_folder", str(folders[what]))
                 began = time.perf_counter()

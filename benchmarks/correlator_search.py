@@ -13,7 +13,6 @@ pixels, which favours them. They look back into no gulp, and their significances
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import sys
 import time
@@ -32,6 +31,7 @@ from devices.pipelines.search.psf import gaussian_psf
 from devices.pipelines.search.search import Search
 from devices.pipelines.search.settings import SearchSettings
 from devices.pipelines.search.trials import Trials, dm_trials
+from tests.support.peak import Peak
 
 SAMPLES = 25
 BAND = Band.dsa110()
@@ -44,8 +44,9 @@ ORIGINAL_CPU_MS = 66_000.0
 def run(device: str = "cpu", gulps: int = 9) -> list[Figure]:
     """Figures of the processor, of a graphics card where there is one, and of the loops."""
     figures: list[Figure] = []
+    peak = Peak()
     large = _searched(300, device, gulps)
-    rss_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    rss_gb = peak.bytes / 1e9
     small = _searched(175, device, gulps)
     smaller_psf = _searched(300, device, gulps, psf=151)
     drifting = _searched(300, device, max(4, gulps // 2), shift=(0.0, 0.45))

@@ -28,10 +28,11 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """How many times as good as the peer we are: more per second, or less time."""
+        """How many times as good as the peer we are: more (per second, or where a least is wanted), or less time."""
         if self.peer is None or not self.ours or not self.peer:
             return None
-        return self.ours / self.peer if self.unit.endswith("/s") else self.peer / self.ours
+        more_is_better = self.unit.endswith("/s") or self.above is not None
+        return self.ours / self.peer if more_is_better else self.peer / self.ours
 
     @property
     def target(self) -> str:

@@ -17,12 +17,12 @@ from pathlib import Path
 import psutil
 
 from benchmarks.figure import Figure
-from benchmarks.fleet_server import VALUES, device_names
+from benchmarks.fleet_server import OWN, VALUES, device_names
 from benchmarks.worker import Worker, epics_environment, free_ports
 from tests.support.serving import ROOT, wait_for_server
 
 SERVERS, DEVICES = 10, 50  # of each server
-PVS = SERVERS * DEVICES * (VALUES + 3)
+PVS = SERVERS * DEVICES * (VALUES + OWN)
 LOOK_SECONDS = 10.0
 SETTLED = 0.1  # of a core: the events of all attributes are subscribed to, and the values are compared
 SETTLE_SECONDS = 150.0  # at most
@@ -32,7 +32,9 @@ IDLE_SECONDS = 20.0
 def run() -> list[Figure]:
     """Ready after the devices, memory, and the processor when idle; the process for images is counted, too."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        devices = [device for number in range(SERVERS) for device in stack.enter_context(_server(number, Path(folder)))]
+        devices: list[str] = []
+        for number in range(SERVERS):
+            devices += stack.enter_context(fleet_server(number, Path(folder)))
         ports = free_ports()
         begun = time.monotonic()
         worker = stack.enter_context(
@@ -57,13 +59,13 @@ def run() -> list[Figure]:
 
 
 @contextlib.contextmanager
-def _server(number: int, folder: Path) -> Iterator[list[str]]:
-    """A server process; the devices as the mirror is told them."""
+def fleet_server(number: int, folder: Path, values: int = VALUES) -> Iterator[list[str]]:
+    """A server process of devices with so many values; the devices as the mirror is told them."""
     name = f"fleet{number}"
     log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.fleet_server", name, str(DEVICES), str(folder)],
+            [sys.executable, "-m", "benchmarks.fleet_server", name, str(DEVICES), str(folder), str(values)],
             cwd=ROOT, stdout=output, stderr=output,
         )  # fmt: skip
     try:
@@ -84,10 +86,10 @@ def _server(number: int, folder: Path) -> Iterator[list[str]]:
 
 def _share(processes: list[psutil.Process], seconds: float) -> float:
     """How much of a core some processes take."""
-    before = _cpu_s(processes)
+    before = cpu_s(processes)
     time.sleep(seconds)
-    return (_cpu_s(processes) - before) / seconds
+    return (cpu_s(processes) - before) / seconds
 
 
-def _cpu_s(processes: list[psutil.Process]) -> float:
+def cpu_s(processes: list[psutil.Process]) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in processes)

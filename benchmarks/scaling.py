@@ -21,8 +21,8 @@ import tango
 from p4p.client.thread import Context
 
 from benchmarks.fleet import DEVICES as OF_A_SERVER
-from benchmarks.fleet import _cpu_s, _server
-from benchmarks.fleet_server import VALUES
+from benchmarks.fleet import cpu_s, fleet_server
+from benchmarks.fleet_server import OWN, VALUES
 from benchmarks.worker import Worker, epics_environment, free_ports
 from servers.facility.readiness import database_answers
 from servers.facility.tango_database import open_database
@@ -30,7 +30,7 @@ from tests.epics.raw_client import RawClient
 from tests.failover.probe import ca_search, has_ca_answer
 from tests.support.serving import wait_until
 
-PVS = VALUES + 3
+PVS = VALUES + OWN
 SEARCHES, SUBSCRIPTIONS, ROUNDS = 5000, 1000, 20
 IDLE_SECONDS = 30.0
 
@@ -38,7 +38,7 @@ IDLE_SECONDS = 30.0
 def main(devices: int) -> None:
     servers = max(1, devices // OF_A_SERVER)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        names = [name for number in range(servers) for name in stack.enter_context(_server(number, Path(folder)))]
+        names = [name for number in range(servers) for name in stack.enter_context(fleet_server(number, Path(folder)))]
         ports = free_ports()
         worker = stack.enter_context(
             Worker(
@@ -56,14 +56,14 @@ def main(devices: int) -> None:
 
         def cpu_of(work: Callable[[], object]) -> float:
             """Seconds of the mirror, without what it needs anyway."""
-            before, begun = _cpu_s(mirror), time.monotonic()
+            before, begun = cpu_s(mirror), time.monotonic()
             work()
-            return _cpu_s(mirror) - before - idle * (time.monotonic() - begun)
+            return cpu_s(mirror) - before - idle * (time.monotonic() - begun)
 
-        told("processor time until all are served", _cpu_s(mirror), "s")
+        told("processor time until all are served", cpu_s(mirror), "s")
         told("memory of the mirror, with the process for images", sum(p.memory_info().rss for p in mirror) / 1e6, "MB")
         _settle(mirror)
-        told("processor time until all events are subscribed to", _cpu_s(mirror), "s")
+        told("processor time until all events are subscribed to", cpu_s(mirror), "s")
         idle = cpu_of(lambda: time.sleep(IDLE_SECONDS)) / IDLE_SECONDS
         told("idle, of a core", 100.0 * idle, "%")
         searched = cpu_of(lambda: _search(ports["ca"], "F0D0:Level0"))
@@ -115,10 +115,10 @@ def _measure_database(process: psutil.Process, tango_host: str, devices: int) ->
         "find the server of a device": lambda name: database.get_device_info(name),
     }
     for what, request in requests.items():
-        before = _cpu_s([process])
+        before = cpu_s([process])
         for name in names:
             request(name)
-        each = (_cpu_s([process]) - before) / devices
+        each = (cpu_s([process]) - before) / devices
         print(f"{devices:5d} devices  {what:30s} {1e3 * each:8.3f} ms of the database's processor time", flush=True)
     print(f"{devices:5d} devices  {'memory':30s} {process.memory_info().rss / 1e6:8.1f} MB", flush=True)
 
@@ -127,9 +127,9 @@ def _settle(processes: list[psutil.Process]) -> None:
     """Wait until the subscriptions are made: the mirror is as good as idle."""
     deadline = time.monotonic() + 300.0
     while time.monotonic() < deadline:
-        before = _cpu_s(processes)
+        before = cpu_s(processes)
         time.sleep(10.0)
-        if _cpu_s(processes) - before < 1.0:
+        if cpu_s(processes) - before < 1.0:
             return
 
 

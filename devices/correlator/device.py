@@ -21,6 +21,7 @@ from devices.core.errors import (
 )
 from devices.correlator.assembler import Assembler
 from devices.correlator.candidate_log import KEPT
+from devices.correlator.desk import make_worker
 from devices.correlator.engine import Engine
 from devices.correlator.gulp import Gulp, GulpShape
 from devices.correlator.hooks import Hooks, hooks_of
@@ -31,7 +32,6 @@ from devices.correlator.nodes import Nodes
 from devices.correlator.plan import Plan, Setup
 from devices.correlator.readings import MOST_DMS, MOST_WIDTHS, CorrelatorReadings
 from devices.correlator.slots import CubeSlots
-from devices.correlator.worker import make_worker
 from devices.correlator.worker_process import Tell, WorkerProcess
 from devices.drivers.allowed_folders import AllowedFolders
 from devices.pipelines.candidates.candidate import Candidate

@@ -52,11 +52,6 @@ class SearchDesk:
         return self._finder(slot_view(self._block, self._setup.shape, job.gulp.slot), job)
 
 
-def make_worker(setup: Setup) -> SearchDesk:
-    """What answers in the search process."""
-    return SearchDesk(setup)
-
-
 def set_threads(setup: Setup) -> None:
     """The live search has threads of its own; a library's would wait for each other wherever the machine is busy."""
     import torch

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import find_peaks
 
 SIGNIFICANT = 8.0
 """A peak stands out of its surroundings by so many standard deviations; noise alone spans about 7 in 1000 bins."""
@@ -35,6 +34,8 @@ def strongest_peak(q: NDArray[Any], intensity: NDArray[Any], sigma: NDArray[Any]
     if len(q) < 3:
         return None
     least = np.maximum(SIGNIFICANT * sigma, ROUNDING * np.abs(intensity))
+    from scipy.signal import find_peaks  # half a second and half of SciPy, for processes that only know the class
+
     peaks, found = find_peaks(intensity, prominence=least, width=0.0, rel_height=0.5)
     index = np.arange(len(q))
     left, right = np.interp(found["left_ips"], index, q), np.interp(found["right_ips"], index, q)

@@ -37,6 +37,7 @@ from servers.epics.reservation import RELEASE, RESERVE, Reservation
 from servers.epics.share import Share
 from servers.epics.subscriptions import Subscriptions
 from servers.tango_server.failures import failure
+from servers.tango_server.retired import drop
 
 log = logging.getLogger(__name__)
 
@@ -216,6 +217,7 @@ class DeviceSource:
 
     def _connect(self) -> None:
         self._subscriptions.end()
+        drop(self.proxy)
         self.proxy = tango.DeviceProxy(self.name)
         self._ask()
         attributes = list(self.records.attributes.values())

@@ -21,6 +21,7 @@ import tango
 
 from devices.core.errors import ConfigurationError
 from servers.tango_server.failures import failure
+from servers.tango_server.retired import drop
 
 log = logging.getLogger(__name__)
 
@@ -184,6 +185,7 @@ class Voter(threading.Thread):
                         proxy.set_timeout_millis(int(1000 * TIMEOUT))
                     self._ask(proxy, begun)
                 except (tango.DevFailed, ValueError, LookupError) as failed:
+                    drop(proxy)
                     proxy = None
                     self._lost(str(failure(failed)) if isinstance(failed, tango.DevFailed) else str(failed))
                 if is_last:

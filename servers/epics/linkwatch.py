@@ -21,6 +21,7 @@ import tango
 from devices.core.errors import DiptychError
 from servers.epics.event_connections import EventConnections
 from servers.tango_server.failures import failure, is_refused
+from servers.tango_server.retired import drop
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class ServerLink(threading.Thread):
                         proxy.set_timeout_millis(int(1000 * PING_TIMEOUT))
                     process, events = _ping(proxy)
                 except (tango.DevFailed, DiptychError, TypeError, LookupError) as failed:
+                    drop(proxy)
                     proxy = None
                     self._failed(failed)
                 else:

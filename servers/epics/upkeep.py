@@ -18,6 +18,7 @@ from servers.epics.event_flow import ASK_PERIOD_S, EventFlow
 from servers.epics.linkwatch import LinkWatch, ServerLink
 from servers.epics.losswatch import LossWatch
 from servers.tango_server.failures import failure
+from servers.tango_server.retired import drop
 
 log = logging.getLogger(__name__)
 
@@ -177,4 +178,8 @@ class ServerUpkeep:
         devices, self._asked = self.devices, self._asked + 1
         if not devices:
             raise NotConnectedError(f"{self.server}: no device of it is mirrored")
-        return str(tango.DeviceProxy(devices[self._asked % len(devices)].name).adm_name())
+        proxy = tango.DeviceProxy(devices[self._asked % len(devices)].name)
+        try:
+            return str(proxy.adm_name())
+        finally:
+            drop(proxy)

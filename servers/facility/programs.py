@@ -36,13 +36,23 @@ def guard(facility: Facility) -> Program:
     return Program("guard", [*PYTHON, "servers.facility.guard", "--record", str(facility.state_dir / record.FILE_NAME)])
 
 
-def all_but_database(facility: Facility, tango_host: str) -> Iterator[Program]:
-    """Simulators first, then the CA repeater, then the servers in their order, then the panels and the history."""
+def simulators(facility: Facility) -> Iterator[Program]:
+    """Those of the file; they need no database, and no device that is sound."""
     for simulator in facility.simulators.values():
         options = [word for key, value in simulator.options.items() for word in ("--option", f"{key}={_text(value)}")]
         yield Program(
             f"sim.{simulator.name}", [*_DIPTYCH, "sim", simulator.kind, "--port", str(simulator.port), *options]
         )
+
+
+def all_but_database(facility: Facility, tango_host: str) -> Iterator[Program]:
+    """Simulators first, then the CA repeater, then the servers in their order, then the panels and the history."""
+    yield from simulators(facility)
+    yield from with_database(facility, tango_host)
+
+
+def with_database(facility: Facility, tango_host: str) -> Iterator[Program]:
+    """What is started once the database has the facility: the CA repeater, the servers, the panels, the history."""
     if facility.mirrors:
         port = str(facility.ports["ca_repeater"])
         yield Program("ca_repeater", [*PYTHON, "servers.facility.repeater", "--host", LOOPBACK, "--port", port])

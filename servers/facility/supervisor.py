@@ -107,12 +107,14 @@ class Supervisor:
             f"starting {self.facility.name} ({self.facility.path}), state and logs in {self.facility.state_dir}"
         )
         self._keep(programs.guard(self.facility))
-        # Both take seconds; nothing is registered before the devices are known to be sound.
+        # All take seconds; nothing is registered before the devices are known to be sound.
+        for program in programs.simulators(self.facility):
+            self._keep(program)
         await asyncio.gather(self._start_database(), asyncio.to_thread(rehearse, self.facility))
         if not self._own_database:
             await asyncio.to_thread(self._refuse_second)
         await asyncio.to_thread(self._register)
-        for program in programs.all_but_database(self.facility, self.tango_host):
+        for program in programs.with_database(self.facility, self.tango_host):
             self._keep(program)
         await self._wait_until_ready()
         await self._watch()

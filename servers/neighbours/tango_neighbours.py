@@ -17,6 +17,7 @@ from devices.core.live import check_limits
 from devices.core.neighbours import ANSWER_SECONDS, Changed, Facts, Neighbours, Progress, Watch
 from servers.neighbours.tango_watch import TangoWatch, reading
 from servers.tango_server.failures import failure, of_class
+from servers.tango_server.retired import drop
 
 #: How often the state of an operation is asked for, s.
 OPERATION_PERIOD: Final = 0.2
@@ -158,7 +159,7 @@ class TangoNeighbours(Neighbours):
                     proxy.set_timeout_millis(int(1000 * ((seconds or ANSWER_SECONDS) + MARGIN)))
                     return call(proxy)
                 except tango.DevFailed as failed:
-                    self._proxies.pop(name, None)  # a proxy that failed refuses to try again for a second
+                    drop(self._proxies.pop(name, None))  # a proxy that failed refuses to try again for a second
                     raise failure(failed) from None
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)

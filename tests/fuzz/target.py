@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
+
+from tests.support.peak import Peak
 
 SLOWEST_S = 10.0  # of a processor that others use, too
 MOST_MEMORY_MB = 400.0
@@ -47,7 +48,7 @@ class Count:
 def feed(target: Target, examples: int, *, always_the_same: bool = False) -> Count:
     """Feed a parser with so many examples; whatever it raises beside its own errors is raised, with the example."""
     count = Count()
-    before = _peak_mb()
+    peak = Peak()
     began = time.process_time()
 
     def check(data: Any) -> None:
@@ -70,10 +71,6 @@ def feed(target: Target, examples: int, *, always_the_same: bool = False) -> Cou
     )
     rules(given(target.data)(check))()
     count.seconds = time.process_time() - began
-    count.memory_mb = _peak_mb() - before
+    count.memory_mb = peak.grown / 1e6
     assert count.memory_mb < MOST_MEMORY_MB, f"{target.name}: {count.memory_mb:.0f} MB"
     return count
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
