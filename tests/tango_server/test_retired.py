@@ -6,7 +6,6 @@ import time
 from servers.tango_server import retired
 from tests.support.serving import wait_until
 
-
 ended: list[str] = []
 
 
