@@ -27,6 +27,8 @@ from devices.pipelines.ccd.geometry import make_geometry, whole
 from devices.pipelines.ccd.wcs import Sky
 
 ROUNDS = 15
+#: Why a file takes longer than its bytes.
+DISK = "check-sums are reckoned while the disk waits; its own time varies by more"
 
 
 def run() -> list[Figure]:
@@ -67,7 +69,14 @@ def _write(stream: NDArray[Any], geometry: Geometry) -> list[Figure]:
             after=path.unlink,
         )
     return [
-        Figure("CCD: write MEF, fsync (peer: plain write, fsync)", took["MEF"], "ms", took["raw"], at_least=1 / 1.3),
+        Figure(
+            "CCD: write MEF, fsync (peer: plain write, fsync)",
+            took["MEF"],
+            "ms",
+            took["raw"],
+            at_least=1 / 1.3,
+            short=DISK,
+        ),
         Figure("CCD: write MEF, fsync (peer: astropy, fsync)", took["MEF"], "ms", took["astropy"]),
         Figure("CCD: write one picture, fsync (peer: plain write, fsync)", took["ASM"], "ms", took["raw"]),
     ]

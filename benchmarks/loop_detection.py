@@ -50,7 +50,7 @@ def _level(level: str) -> list[Figure]:
         Figure(f"{name} tip off, median (peer: classical)", ours[0], "px", peer[0], below=tip_bar),
         Figure(f"{name} tips within 10 px", ours[1], "%", peer[1], above=80.0),
         Figure(f"{name} overlap of boxes, median", ours[2], "", peer[2], above=overlap_bar),
-        Figure(f"{name} right kinds", ours[3], "%", peer[3]),
+        Figure(f"{name} right kinds", ours[3], "%", peer[3], more=True),
         Figure(f"{name} found in {EMPTY} empty pictures", ours[4], "", peer[4], below=EMPTY / 15 + 0.5),
         Figure(f"{name} time of a 704 x 480 picture", ours[5], "ms", peer[5], below=10.0),
     ]

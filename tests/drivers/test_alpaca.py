@@ -214,6 +214,7 @@ def test_a_focuser_moves_at_its_speed_and_stops_when_it_is_halted() -> None:
         await until(lambda: _not(focuser.flag("ismoving")))
         assert await focuser.whole("position") == 25_100
         await focuser.put("move", Position=0)
+        await until(lambda: _not(_is(focuser.whole("position"), 25_100)))
         await focuser.put("halt")
         assert 0 < await focuser.whole("position") < 25_100
         with pytest.raises(RangeError, match=r"Position = 60000 is outside \[0, 50000\]"):

@@ -9,6 +9,7 @@ import pytest
 from servers.epics.event_flow import EventFlow
 from servers.epics.subscriptions import Subscriptions
 from servers.tango_server import retired
+from tests.support.serving import wait_until
 
 
 class Proxy:
@@ -33,5 +34,4 @@ def test_a_proxy_stays_as_long_as_tango_may_call_what_was_subscribed_with_it(mon
     monkeypatch.setattr(retired, "RETIRED_SECONDS", 0.0)
     made.end()
     made.end()
-    gc.collect()
-    assert alive() is None
+    wait_until(lambda: alive() is None, 10.0, "it has ended")
