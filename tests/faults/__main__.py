@@ -7,6 +7,7 @@ import os
 import random
 import shlex
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -36,6 +37,8 @@ def main() -> int:
     given = parser.parse_args()
     given.folder = given.folder.resolve()
     live_apart()
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)  # as Ctrl-C: nothing that was started is left
     is_long = given.hours > 0
     servers = (given.servers if given.servers is not None else WHOLE if is_long else SHORT).split(",")
     every, hold = (
