@@ -131,13 +131,16 @@ class DeviceSource:
         with self._life:
             if self._closed:
                 return
-            was_silent_s = time.monotonic() - self._lost_at
-            if process and process == self._process and was_silent_s < SHORT_SILENCE:
+            if self.has_events_of(process):
                 self._resume()
             else:
                 self._process = ""
                 self._connect()
                 self._process = process
+
+    def has_events_of(self, process: str) -> bool:
+        """Whether the events of this process of the server come as before: it was lost for a short time only."""
+        return bool(process) and process == self._process and time.monotonic() - self._lost_at < SHORT_SILENCE
 
     def failed(self, reason: str) -> None:
         """The device itself cannot be mirrored: as ``lost``, and it is to be connected anew."""

@@ -43,6 +43,7 @@ class ServerLink(threading.Thread):
 
     Attributes:
         losses: how often it was lost; a restart between two pings counts.
+        up_since: s of the monotonic clock.
         process: tells the process that answered last from the next; "" where it does not say.
     """
 
@@ -61,6 +62,7 @@ class ServerLink(threading.Thread):
         self.is_up = False
         self.reason = "not reached yet"
         self.losses = 0
+        self.up_since = 0.0
         self._admin = admin
         self._connections = connections
         self._on_up, self._on_down, self._leave = on_up, on_down, leave
@@ -111,6 +113,8 @@ class ServerLink(threading.Thread):
     def _answered(self, process: str) -> None:
         with self._lock:
             self._failures = 0
+            if not self.is_up:
+                self.up_since = time.monotonic()
             was_up, self.is_up, self.reason = self.is_up, True, ""
             restarted, self.process = was_up and process != self.process, process
             self.losses += restarted

@@ -22,6 +22,8 @@ from servers.tango_server.retired import drop
 
 log = logging.getLogger(__name__)
 
+#: s that a server which was silent has for its polls, before it is asked: at first it has what it had before.
+BREATH = 1.0
 RETRY_PERIOD = 1.0  # s between two tries to connect a device whose server answers
 IDLE_PERIOD = 5.0  # s
 REPEAT_PERIOD = 3600.0  # s; the same trouble with a device is logged again after this
@@ -66,6 +68,8 @@ class DeviceUpkeep(threading.Thread):
         try:
             if self.device.linked:
                 self.device.upkeep()
+            elif now < (breathed := self._link.up_since + BREATH) and self.device.has_events_of(self._link.process):
+                return breathed
             else:
                 self._connect()
         except (tango.DevFailed, DiptychError) as error:
